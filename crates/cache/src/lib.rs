@@ -1,0 +1,1 @@
+//! Cache memory: pooled slots, directory, clean and dirty queues, limits.

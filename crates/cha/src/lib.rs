@@ -1,0 +1,1 @@
+//! The channel adapter: command block, host operations, port and LUN map, access answers.

@@ -1,0 +1,1 @@
+//! The disk adapter: staging, destaging and parity groups.

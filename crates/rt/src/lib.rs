@@ -1,0 +1,1 @@
+//! The real-time driver: worker threads, real drives, wall clock.

@@ -1,0 +1,1 @@
+//! Shared memory: pair information, track maps and claims of a family.

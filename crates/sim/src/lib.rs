@@ -1,0 +1,1 @@
+//! The virtual-time driver: event heap, resource queues, cost models.

@@ -1,0 +1,195 @@
+//! Running a model: bounds, mutants, counted executions.
+//!
+//! loom's own limits of time and permutations turn a run that was cut off into a success, and a
+//! model whose body runs on the main thread can be explored once and pass. So a model is run only
+//! through [`Model::check`], which counts executions, says whether the space was exhausted, fails
+//! below a floor, and then runs every mutant and fails if one survives.
+//!
+//! Each run prints one line that starts with `model|`, from which `cargo xtask loom` makes
+//! `docs/loom.md`.
+
+use crate::mutant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How far a run looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// At most this many pre-emptions in one execution.
+    Preemptions(usize),
+    /// All interleavings that loom tells apart.
+    Unbounded,
+    /// All interleavings, given up after so many seconds; the table then says "not exhausted".
+    UnboundedFor(u64),
+    /// This many random schedules (shuttle).
+    Random(usize),
+}
+
+/// A protection to remove, and how its absence shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutant {
+    /// The name given to [`mutant::removed`].
+    pub name: &'static str,
+    /// Part of the message the model must die with: the invariant, or `deadlock`.
+    pub dies_by: &'static str,
+}
+
+/// A model: what is checked, how far, and what must break it.
+#[derive(Debug, Clone, Copy)]
+pub struct Model {
+    /// The model's name in the table.
+    pub name: &'static str,
+    /// The protocol under test, in a few words.
+    pub protocol: &'static str,
+    /// Bounds of the everyday run.
+    pub bounds: &'static [Bound],
+    /// Bounds added by `--deep`.
+    pub deep: &'static [Bound],
+    /// Fewer executions than this in the first bound is a failure: the model explores nothing.
+    pub floor: usize,
+    /// Protections whose removal the first bound must find.
+    pub mutants: &'static [Mutant],
+}
+
+impl Model {
+    /// Runs `body` in every bound, then once for each mutant.
+    ///
+    /// # Panics
+    ///
+    /// If an execution fails, explores less than the floor, or a mutant survives or dies of
+    /// something else than it should.
+    pub fn check(self, body: impl Fn() + Send + Sync + 'static) {
+        let body: Arc<dyn Fn() + Send + Sync> = Arc::new(body);
+        let deep = std::env::var_os("DIPTYCH_DEEP").is_some();
+        let extra = if deep { self.deep } else { &[] };
+        for (index, bound) in self.bounds.iter().chain(extra).enumerate() {
+            let run = run(*bound, None, Arc::clone(&body));
+            self.report(*bound, None, &run);
+            if let Some(message) = run.died_of {
+                panic!("model {}: fails after {} executions: {message}", self.name, run.executions);
+            }
+            let floor = if index == 0 { self.floor } else { 1 };
+            assert!(
+                run.executions >= floor,
+                "model {}: {} executions explored, at least {floor} expected",
+                self.name,
+                run.executions
+            );
+        }
+        for mutant in self.mutants {
+            let run = run(self.bounds[0], Some(mutant.name), Arc::clone(&body));
+            self.report(self.bounds[0], Some(mutant), &run);
+            let Some(message) = run.died_of else {
+                panic!("model {}: mutant {} survives", self.name, mutant.name);
+            };
+            assert!(
+                message.contains(mutant.dies_by),
+                "model {}: mutant {} should die by {:?} but died of: {message}",
+                self.name,
+                mutant.name,
+                mutant.dies_by
+            );
+        }
+    }
+
+    fn report(&self, bound: Bound, mutant: Option<&Mutant>, run: &Run) {
+        let bound = match bound {
+            Bound::Preemptions(n) => format!("{n} pre-emptions"),
+            Bound::Unbounded | Bound::UnboundedFor(_) => "none".to_owned(),
+            Bound::Random(n) => format!("{n} random schedules"),
+        };
+        let (mutant, verdict) = match (mutant, &run.died_of) {
+            (None, None) => ("-".to_owned(), "holds".to_owned()),
+            (None, Some(_)) => ("-".to_owned(), "FAILS".to_owned()),
+            (Some(m), None) => (m.name.to_owned(), "SURVIVES".to_owned()),
+            (Some(m), Some(_)) => (m.name.to_owned(), format!("dies by {}", m.dies_by)),
+        };
+        let exhausted = if run.exhausted { "yes" } else { "no" };
+        #[expect(clippy::print_stdout, reason = "the line is this module's result")]
+        {
+            println!(
+                "model|{}|{}|{mutant}|{bound}|{}|{exhausted}|{verdict}|{:.1}",
+                self.protocol,
+                self.name,
+                run.executions,
+                run.took.as_secs_f64()
+            );
+        }
+    }
+}
+
+/// What a run came to.
+struct Run {
+    executions: usize,
+    exhausted: bool,
+    died_of: Option<String>,
+    took: Duration,
+}
+
+fn run(bound: Bound, mutant: Option<&'static str>, body: Arc<dyn Fn() + Send + Sync>) -> Run {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let started = Instant::now();
+    // A thread of its own: a model that dies leaves its generators and thread-locals behind.
+    let outcome = std::thread::Builder::new()
+        .name("model".to_owned())
+        .stack_size(16 << 20)
+        .spawn(move || {
+            mutant::choose(mutant);
+            catch_unwind(AssertUnwindSafe(|| {
+                explore(bound, move || {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    body();
+                });
+            }))
+            .map_err(|payload| {
+                let text = payload.downcast_ref::<String>().cloned();
+                text.or_else(|| payload.downcast_ref::<&str>().map(|&s| s.to_owned()))
+                    .unwrap_or_else(|| "a panic without a message".to_owned())
+            })
+        })
+        .expect("a thread for the model")
+        .join()
+        .unwrap_or_else(|_| Err("the model's thread died".to_owned()));
+    let took = started.elapsed();
+    let cut_off = match bound {
+        Bound::UnboundedFor(seconds) => took >= Duration::from_secs(seconds),
+        Bound::Random(_) => true,
+        Bound::Preemptions(_) | Bound::Unbounded => false,
+    };
+    Run {
+        executions: executions.load(Ordering::Relaxed),
+        exhausted: outcome.is_ok() && !cut_off,
+        died_of: outcome.err(),
+        took,
+    }
+}
+
+#[cfg(diptych_loom)]
+fn explore(bound: Bound, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 20_000;
+    builder.max_permutations = None;
+    builder.max_duration = None;
+    builder.preemption_bound = None;
+    match bound {
+        Bound::Preemptions(n) => builder.preemption_bound = Some(n),
+        Bound::UnboundedFor(seconds) => {
+            builder.checkpoint_interval = 1_000;
+            builder.max_duration = Some(Duration::from_secs(seconds));
+        }
+        Bound::Unbounded => {}
+        Bound::Random(_) => panic!("loom explores; it has no random schedules"),
+    }
+    builder.check(body);
+}
+
+#[cfg(all(diptych_shuttle, not(diptych_loom)))]
+fn explore(bound: Bound, body: impl Fn() + Send + Sync + 'static) {
+    let Bound::Random(schedules) = bound else {
+        panic!("shuttle takes Bound::Random");
+    };
+    shuttle::check_random(body, schedules);
+}

@@ -1,0 +1,1 @@
+//! Reference model, checkers and storm programs for tests.

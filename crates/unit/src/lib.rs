@@ -1,0 +1,1 @@
+//! The control unit: commands, status rules, copy and change jobs, pace, history.
