@@ -1,0 +1,253 @@
+//! Pair commands (Fig. 2) and what they come to.
+
+use crate::NameError;
+use diptych_format::{LdevId, PairId};
+use diptych_shared::{PairOptions, PairStatus};
+use std::fmt;
+use std::str::FromStr;
+
+/// The commands of Fig. 2, and suspend (Fig. 11A: 1509).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CommandCode {
+    /// Create pair 211.
+    Create,
+    /// Delete pair 212.
+    Delete,
+    /// Copy 213; people call it split.
+    Copy,
+    /// Re-synchronize 214.
+    Resync,
+    /// Suspend 1509.
+    Suspend,
+}
+
+impl CommandCode {
+    /// All commands.
+    pub const ALL: [Self; 5] =
+        [Self::Create, Self::Delete, Self::Copy, Self::Resync, Self::Suspend];
+
+    /// The word of the command.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Copy => "copy",
+            Self::Resync => "resync",
+            Self::Suspend => "suspend",
+        }
+    }
+
+    /// The number of the command in the figures; a command block carries it as its code 701.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Create => 211,
+            Self::Delete => 212,
+            Self::Copy => 213,
+            Self::Resync => 214,
+            Self::Suspend => 1509,
+        }
+    }
+
+    /// The command with this number.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+}
+
+impl fmt::Display for CommandCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for CommandCode {
+    type Err = NameError;
+
+    /// The command called so, in either case; `split` is another word for copy.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.eq_ignore_ascii_case("split") {
+            return Ok(Self::Copy);
+        }
+        let same = |code: &Self| code.name().eq_ignore_ascii_case(text);
+        Self::ALL.into_iter().find(same).ok_or(NameError::NotCommand)
+    }
+}
+
+/// A pair command: code 701, primary 702, secondary 703, and the options of Figs. 11C and 11E.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    /// What to do.
+    pub code: CommandCode,
+    /// The primary volume.
+    pub primary: LdevId,
+    /// The secondary volume.
+    pub secondary: LdevId,
+    /// Pace, lanes, quick. Create, copy and resync take them.
+    pub options: PairOptions,
+    /// Create only: whether the initial copy starts at once.
+    pub initial_copy: bool,
+}
+
+impl Command {
+    /// A command with the default options and an initial copy.
+    pub fn new(code: CommandCode, primary: LdevId, secondary: LdevId) -> Self {
+        Self { code, primary, secondary, options: PairOptions::default(), initial_copy: true }
+    }
+
+    /// The same command with other options.
+    #[must_use]
+    pub fn with_options(self, options: PairOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The same create command, its copier left off.
+    #[must_use]
+    pub fn without_initial_copy(self) -> Self {
+        Self { initial_copy: false, ..self }
+    }
+}
+
+/// What a command came to. It names the status it met, `None` being *no pair* (801).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Carried out.
+    Accepted {
+        /// The pair; after a delete, the pair that was.
+        pair: PairId,
+        /// The status met.
+        from: Option<PairStatus>,
+        /// The status now.
+        to: Option<PairStatus>,
+    },
+    /// Nothing to do in this status (Fig. 2 has no action there); nothing changed.
+    Nothing {
+        /// The status met.
+        met: Option<PairStatus>,
+    },
+    /// Not allowed; nothing changed.
+    Refused(Refusal),
+}
+
+/// Why a command is refused. Each variant is something else to put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No such volume.
+    #[error("volume {ldev} does not exist")]
+    NoVolume {
+        /// The volume named.
+        ldev: LdevId,
+    },
+    /// Primary and secondary are one volume.
+    #[error("volume {ldev} cannot be its own secondary")]
+    SameVolume {
+        /// The volume named.
+        ldev: LdevId,
+    },
+    /// The volumes differ in size.
+    #[error("the primary has {primary_blocks} blocks, the secondary {secondary_blocks}")]
+    SizeMismatch {
+        /// Blocks of the primary.
+        primary_blocks: u64,
+        /// Blocks of the secondary.
+        secondary_blocks: u64,
+    },
+    /// The volumes differ in emulation type.
+    #[error("primary and secondary are of different emulation types")]
+    TypeMismatch,
+    /// The pairs would form a circle.
+    #[error("volume {ldev} is already a copy made from the secondary: pairs may not form a circle")]
+    Cycle {
+        /// The primary named.
+        ldev: LdevId,
+    },
+    /// A secondary of a secondary would get a secondary.
+    #[error("volume {ldev} is the secondary of a secondary: there is no third level")]
+    ThirdLevel {
+        /// The primary named.
+        ldev: LdevId,
+    },
+    /// A second-level pair needs its first-level pair split.
+    #[error("the first-level pair is {status}, it has to be paired and copied")]
+    FirstLevelNotCopied {
+        /// Status of the first-level pair.
+        status: PairStatus,
+    },
+    /// The secondary is a secondary already.
+    #[error("volume {ldev} is the secondary of another pair")]
+    SecondaryIsSecondary {
+        /// The secondary named.
+        ldev: LdevId,
+    },
+    /// The secondary is a primary.
+    #[error("volume {ldev} is the primary of another pair")]
+    SecondaryIsPrimary {
+        /// The secondary named.
+        ldev: LdevId,
+    },
+    /// The secondary does not have the reserve attribute.
+    #[error("volume {ldev} is not reserved as a secondary")]
+    NotReserved {
+        /// The secondary named.
+        ldev: LdevId,
+    },
+    /// The primary has as many secondaries as it may have.
+    #[error("volume {ldev} has {most} secondaries already")]
+    TooManySecondaries {
+        /// The primary named.
+        ldev: LdevId,
+        /// The most there can be.
+        most: usize,
+    },
+    /// There is no free entry in the pair information.
+    #[error("all {most} pair numbers are in use")]
+    TooManyPairs {
+        /// The most there can be.
+        most: usize,
+    },
+    /// The primary's contents are undefined.
+    #[error("the contents of volume {ldev} are undefined")]
+    Undefined {
+        /// The primary named.
+        ldev: LdevId,
+    },
+    /// A volume is blocked.
+    #[error("volume {ldev} is blocked")]
+    Blocked {
+        /// The volume.
+        ldev: LdevId,
+    },
+    /// A pair of a primary that is being restored.
+    #[error("the pair is restoring: wait for its end")]
+    Restoring,
+    /// The unit stops.
+    #[error("the control unit is stopping")]
+    Stopping,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_have_one_word_and_one_number() {
+        for code in CommandCode::ALL {
+            assert_eq!(code.to_string().parse(), Ok(code));
+            assert_eq!(code.name().to_uppercase().parse(), Ok(code));
+            assert_eq!(CommandCode::from_number(code.number()), Some(code));
+        }
+        let known = (0..=u16::MAX).filter_map(CommandCode::from_number);
+        assert_eq!(known.collect::<Vec<_>>(), CommandCode::ALL);
+    }
+
+    #[test]
+    fn words_of_commands() {
+        fn check(text: &str, expected: Result<CommandCode, NameError>) {
+            assert_eq!(text.parse(), expected, "{text:?}");
+        }
+        check("split", Ok(CommandCode::Copy));
+        check("", Err(NameError::NotCommand));
+        check("copy ", Err(NameError::NotCommand));
+        check("211", Err(NameError::NotCommand));
+    }
+}

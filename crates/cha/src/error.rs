@@ -1,0 +1,76 @@
+//! Why a name, a path or a request is refused before it becomes a host operation.
+
+use crate::{LuPath, PortId, WireError};
+use diptych_format::LdevId;
+
+/// A text or a number that names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Not the name of a port.
+    #[error("a port is written CL, cluster, hyphen, channel, as in CL1-A")]
+    NotPort,
+    /// No such cluster.
+    #[error("cluster {cluster} is not one of 1 to {most}")]
+    NoCluster {
+        /// The cluster asked for.
+        cluster: u8,
+        /// The last cluster.
+        most: u8,
+    },
+    /// No such channel.
+    #[error("channel number {channel_no} is not below {channel_count}")]
+    NoChannel {
+        /// The channel asked for, from 0.
+        channel_no: u8,
+        /// Channels of a cluster.
+        channel_count: u8,
+    },
+    /// Not the number of a logical unit.
+    #[error("a LUN is a number from 0 to 255")]
+    NotLun,
+    /// Not a path.
+    #[error("a path is written port, colon, LUN, as in CL1-A:3")]
+    NotPath,
+    /// Not the word of a command.
+    #[error("the commands are create, delete, copy (or split), resync and suspend")]
+    NotCommand,
+}
+
+/// Why a path cannot be added, removed or used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LuError {
+    /// The channel adapter has no such port.
+    #[error("the channel adapter has no port {port}")]
+    NoPort {
+        /// The port named.
+        port: PortId,
+    },
+    /// There is no volume at this path.
+    #[error("there is no logical unit {path}")]
+    NoLu {
+        /// The path named.
+        path: LuPath,
+    },
+    /// There is a volume at this path already.
+    #[error("logical unit {path} is volume {ldev} already")]
+    Taken {
+        /// The path named.
+        path: LuPath,
+        /// The volume there.
+        ldev: LdevId,
+    },
+}
+
+/// Why a host's request does not become a [`HostOp`](crate::HostOp).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The path leads nowhere.
+    #[error(transparent)]
+    Lu(#[from] LuError),
+    /// The command block makes no sense.
+    #[error(transparent)]
+    Block(#[from] WireError),
+}

@@ -1,0 +1,224 @@
+//! What a host asks of the control unit, whatever protocol it came by.
+
+use crate::{COMMAND_BLOCK_BYTES, Command, OUTCOME_BLOCK_BYTES};
+use bytes::Bytes;
+use diptych_format::{BlockNo, BlockRange, LdevId};
+use std::fmt;
+
+/// A host operation: what the channel adapter makes of a host's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostOp {
+    /// Read blocks.
+    Read {
+        /// The volume.
+        ldev: LdevId,
+        /// Which blocks.
+        blocks: BlockRange,
+    },
+    /// Write blocks. Chunks of at most 1 MiB are atomic against each other.
+    Write {
+        /// The volume.
+        ldev: LdevId,
+        /// The first block.
+        block: BlockNo,
+        /// Whole blocks of 512 bytes.
+        data: Bytes,
+    },
+    /// Give blocks up: they read zero afterwards, whole tracks lose their storage.
+    Unmap {
+        /// The volume.
+        ldev: LdevId,
+        /// Which blocks.
+        blocks: BlockRange,
+    },
+    /// Make every acknowledged write of the volume durable.
+    Flush {
+        /// The volume.
+        ldev: LdevId,
+    },
+    /// A pair command (Fig. 2).
+    Command(Command),
+}
+
+impl HostOp {
+    /// What kind of operation it is.
+    pub const fn kind(&self) -> OpKind {
+        match self {
+            Self::Read { .. } => OpKind::Read,
+            Self::Write { .. } => OpKind::Write,
+            Self::Unmap { .. } => OpKind::Unmap,
+            Self::Flush { .. } => OpKind::Flush,
+            Self::Command(_) => OpKind::Command,
+        }
+    }
+
+    /// Bytes that the channel carries from the host to the unit: the data of a write, the command
+    /// block of a command. What a protocol wraps around them is not counted.
+    pub fn host_bytes_in(&self) -> u64 {
+        match self {
+            Self::Write { data, .. } => data.len() as u64,
+            Self::Command(_) => COMMAND_BLOCK_BYTES as u64,
+            Self::Read { .. } | Self::Unmap { .. } | Self::Flush { .. } => 0,
+        }
+    }
+}
+
+/// The kinds of host operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OpKind {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+    /// Blocks given up.
+    Unmap,
+    /// Flushes.
+    Flush,
+    /// Pair commands.
+    Command,
+}
+
+impl OpKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Unmap, Self::Flush, Self::Command];
+
+    /// The word of the kind.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Unmap => "unmap",
+            Self::Flush => "flush",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The answer to a [`HostOp`], sent with device end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostReply {
+    /// The blocks read.
+    Data(Bytes),
+    /// The change, or the flush, is done.
+    Done,
+    /// What a pair command came to.
+    Outcome(crate::Outcome),
+    /// The operation was not carried out, or not to its end.
+    Failed(HostError),
+}
+
+impl HostReply {
+    /// Bytes that the channel carries from the unit to the host: the data of a read, the answer
+    /// block of a command. What a protocol wraps around them is not counted.
+    pub fn host_bytes_out(&self) -> u64 {
+        match self {
+            Self::Data(data) => data.len() as u64,
+            Self::Outcome(_) => OUTCOME_BLOCK_BYTES as u64,
+            Self::Done | Self::Failed(_) => 0,
+        }
+    }
+}
+
+/// Why a read, a write, an unmap or a flush failed. Protocols turn it into sense data or an errno.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// No such volume.
+    #[error("volume {ldev} does not exist")]
+    NoVolume {
+        /// The volume asked for.
+        ldev: LdevId,
+    },
+    /// The request reaches past the volume's end.
+    #[error("blocks {blocks} reach past the end of volume {ldev}, which has {block_count}")]
+    OutOfRange {
+        /// The volume.
+        ldev: LdevId,
+        /// The blocks asked for.
+        blocks: BlockRange,
+        /// Blocks of the volume.
+        block_count: u64,
+    },
+    /// The data is not a whole number of blocks.
+    #[error("{bytes} bytes are not a whole number of 512-byte blocks")]
+    NotWholeBlocks {
+        /// Bytes handed in.
+        bytes: usize,
+    },
+    /// The pair's status keeps hosts off its secondary, or the volume is reserved.
+    #[error("volume {ldev} may not be {tried} now: {why}")]
+    Access {
+        /// The volume.
+        ldev: LdevId,
+        /// What was tried.
+        tried: Tried,
+        /// What forbids it.
+        why: Forbidden,
+    },
+    /// Blocks could not be read from the drives: the first of them.
+    #[error("medium error at block {block} of volume {ldev}")]
+    Medium {
+        /// The volume.
+        ldev: LdevId,
+        /// The first block that could not be read.
+        block: BlockNo,
+    },
+    /// A drive under the volume failed.
+    #[error("a drive under volume {ldev} failed")]
+    Drive {
+        /// The volume.
+        ldev: LdevId,
+    },
+    /// There is no room for the request, and there will be none.
+    #[error("the cache is too small for a request of this size")]
+    NoRoom,
+    /// The unit stops.
+    #[error("the control unit is stopping")]
+    Stopping,
+}
+
+/// What a host tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// A read.
+    Read,
+    /// A write or another change.
+    Write,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "written",
+        })
+    }
+}
+
+/// What forbids a host's access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Forbidden {
+    /// The volume is the secondary of a pair in this status.
+    Secondary(diptych_shared::PairStatus),
+    /// The volume is reserved for use as a secondary.
+    Reserved,
+    /// The volume is blocked.
+    Blocked,
+}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secondary(status) => write!(f, "it is the secondary of a pair that is {status}"),
+            Self::Reserved => f.write_str("it is reserved"),
+            Self::Blocked => f.write_str("it is blocked"),
+        }
+    }
+}
