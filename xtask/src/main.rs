@@ -1,2 +1,70 @@
-//! The one door.
-fn main() {}
+//! The one door: every check, test run, model and bench of the workspace is a command here, and a
+//! person, a hook and a CI machine all type the same `cargo xtask <command>`.
+//!
+//! One file holds one command; this one only dispatches. The lists of steps, bans and rules are
+//! data at the top of their files.
+//!
+//! Invariants:
+//! - No crate of the workspace is a dependency: the door opens when nothing behind it builds.
+//! - A run goes on after a failure and lists every one before it ends.
+//! - Nothing here changes a file, but for `docs/loom.md` when `cargo xtask loom` is told to.
+
+#![expect(clippy::print_stdout, reason = "what a command prints is what it is for")]
+#![expect(clippy::print_stderr, reason = "a refused command line is answered on stderr")]
+
+mod bench;
+mod cargo;
+mod check;
+mod error;
+mod flags;
+mod layers;
+mod loom;
+mod model_table;
+mod report;
+mod test;
+mod tidy;
+mod workspace;
+
+use error::Error;
+use flags::Command;
+use report::Report;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let command = match flags::parse(&args) {
+        Ok(command) => command,
+        Err(refused) => {
+            eprintln!("{refused}");
+            return ExitCode::from(2);
+        }
+    };
+    run(command)
+}
+
+fn run(command: Command) -> ExitCode {
+    if let Command::Help(text) = command {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    let mut report = Report::default();
+    let workspace = match Workspace::load() {
+        Ok(workspace) => workspace,
+        Err(error) => {
+            // Whoever waits for the closing line gets one.
+            report.step("workspace", || Err(error));
+            return report.close();
+        }
+    };
+    match command {
+        Command::Help(_) => {}
+        Command::Check => check::run(&workspace, &mut report),
+        Command::Layers => report.step("layers", || layers::outcome(&workspace)),
+        Command::Tidy => report.step("tidy", || tidy::outcome(&workspace.root)),
+        Command::Test { loom } => test::run(&workspace, loom, &mut report),
+        Command::Loom(options) => loom::run(&workspace, &options, &mut report),
+        Command::Bench(options) => bench::run(&workspace, &options, &mut report),
+    }
+    report.close()
+}

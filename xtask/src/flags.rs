@@ -1,0 +1,275 @@
+//! The command line: what may be typed, and the help made from the same table.
+
+use std::fmt::Write as _;
+use thiserror::Error;
+
+/// A command line that was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help(String),
+    Check,
+    Layers,
+    Tidy,
+    Test { loom: bool },
+    Loom(LoomOptions),
+    Bench(BenchOptions),
+}
+
+/// What `cargo xtask loom` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoomOptions {
+    /// Adds each model's deep bounds.
+    pub(crate) deep: bool,
+    /// Rewrites the table in `docs/loom.md`.
+    pub(crate) write: bool,
+    /// Runs only the models whose test name contains this.
+    pub(crate) filter: Option<String>,
+}
+
+/// What `cargo xtask bench` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BenchOptions {
+    /// Runs the criterion benches too.
+    pub(crate) criterion: bool,
+    /// Runs only the programs whose `package/bench` contains this.
+    pub(crate) filter: Option<String>,
+}
+
+/// A command line that was not understood.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum FlagError {
+    #[error("cargo xtask: no command {given:?}; there are {}", names())]
+    UnknownCommand { given: String },
+    #[error("cargo xtask {command}: no flag {given:?}; see cargo xtask {command} --help")]
+    UnknownFlag { command: &'static str, given: String },
+    #[error(
+        "cargo xtask {command}: {given:?} is one word too many; see cargo xtask {command} --help"
+    )]
+    TooManyWords { command: &'static str, given: String },
+    #[error(
+        "cargo xtask loom: a filter and {flag} contradict each other: the table is of all models"
+    )]
+    FilteredTable { flag: &'static str },
+}
+
+struct Spec {
+    name: &'static str,
+    summary: &'static str,
+    /// Flag and meaning.
+    flags: &'static [(&'static str, &'static str)],
+    /// The one word it takes, and its meaning.
+    word: Option<(&'static str, &'static str)>,
+    more: &'static str,
+}
+
+const SPECS: &[Spec] = &[
+    Spec {
+        name: "check",
+        summary: "everything that is decided without running the code",
+        flags: &[],
+        word: None,
+        more: "Formatting, layers, tidy, clippy (also per feature), rustdoc. Warnings are errors.\n\
+               Every failure is listed, not only the first.\n",
+    },
+    Spec {
+        name: "layers",
+        summary: "every dependency edge against the order of the layers",
+        flags: &[],
+        word: None,
+        more: "The order stands in [workspace.metadata.layers] of the workspace's Cargo.toml: a\n\
+               crate uses lower levels, or its own level with a lower `order`, but never those\n\
+               in `never`.\n",
+    },
+    Spec {
+        name: "tidy",
+        summary: "what no compiler checks: module headers, file sizes, forbidden words",
+        flags: &[],
+        word: None,
+        more: "",
+    },
+    Spec {
+        name: "test",
+        summary: "the whole test run; ends with `N passed, N failed, N skipped`",
+        flags: &[("--no-loom", "leave out the models (loom and shuttle); counts as two skipped")],
+        word: None,
+        more: "Everything of check; unit, property, snapshot and integration tests; doc tests;\n\
+               features; every crate alone; and the models in their everyday bounds.\n\
+               Snapshots are never rewritten.\n",
+    },
+    Spec {
+        name: "loom",
+        summary: "the models of loom and shuttle, each with its mutants",
+        flags: &[
+            ("--deep", "also the deep bounds (longer); writes the table"),
+            ("--write", "writes the table with the everyday bounds"),
+        ],
+        word: Some(("filter", "only models whose test name contains this")),
+        more: "Runs tests/loom.rs and tests/shuttle.rs of every crate that has one. Fails when a\n\
+               model fails, a mutant survives, a loom model has no mutant, a crate's file runs\n\
+               no model, or docs/loom.md lists other models than were run.\n\
+               The table in docs/loom.md is written only with --deep or --write, only without\n\
+               a filter, and only when all models hold.\n",
+    },
+    Spec {
+        name: "bench",
+        summary: "the bench programs, as one table with yardsticks",
+        flags: &[("--criterion", "also the criterion benches, with their own output")],
+        word: Some(("filter", "only programs whose package/bench contains this")),
+        more: "A figure that is not met is shown and counted; only a program that fails, or\n\
+               prints no row, makes the command fail.\n",
+    },
+];
+
+fn names() -> String {
+    SPECS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Understands a command line, without the program's own name.
+pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
+    let Some((name, rest)) = args.split_first() else {
+        return Ok(Command::Help(overview()));
+    };
+    if is_help(name) || name == "help" {
+        return Ok(Command::Help(overview()));
+    }
+    let spec = SPECS
+        .iter()
+        .find(|spec| spec.name == name)
+        .ok_or_else(|| FlagError::UnknownCommand { given: name.clone() })?;
+    if rest.iter().any(|arg| is_help(arg)) {
+        return Ok(Command::Help(help(spec)));
+    }
+    let mut filter = None;
+    for arg in rest {
+        if arg.starts_with('-') {
+            if !spec.flags.iter().any(|(flag, _)| flag == arg) {
+                return Err(FlagError::UnknownFlag { command: spec.name, given: arg.clone() });
+            }
+        } else if spec.word.is_none() || filter.replace(arg.clone()).is_some() {
+            return Err(FlagError::TooManyWords { command: spec.name, given: arg.clone() });
+        }
+    }
+    let has = |flag: &str| rest.iter().any(|arg| arg == flag);
+    Ok(match spec.name {
+        "check" => Command::Check,
+        "layers" => Command::Layers,
+        "tidy" => Command::Tidy,
+        "test" => Command::Test { loom: !has("--no-loom") },
+        "loom" => {
+            // A deep run of some models is useful; a table of some models is not.
+            if filter.is_some() && has("--write") {
+                return Err(FlagError::FilteredTable { flag: "--write" });
+            }
+            Command::Loom(LoomOptions { deep: has("--deep"), write: has("--write"), filter })
+        }
+        "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
+        other => unreachable!("{other} is in SPECS but has no command"),
+    })
+}
+
+fn is_help(arg: &str) -> bool {
+    matches!(arg, "--help" | "-h")
+}
+
+fn overview() -> String {
+    let mut text = "cargo xtask <command> [flags] [--help]\n\n".to_owned();
+    for spec in SPECS {
+        let _ = writeln!(text, "  {:<8}{}", spec.name, spec.summary);
+    }
+    text
+}
+
+fn help(spec: &Spec) -> String {
+    let mut text = format!("cargo xtask {}", spec.name);
+    for (flag, _) in spec.flags {
+        let _ = write!(text, " [{flag}]");
+    }
+    if let Some((word, _)) = spec.word {
+        let _ = write!(text, " [{word}]");
+    }
+    let _ = writeln!(text, "\n\n{}\n", spec.summary);
+    for (what, meaning) in spec.flags.iter().chain(&spec.word) {
+        let _ = writeln!(text, "  {what:<14}{meaning}");
+    }
+    if !spec.more.is_empty() {
+        let _ = write!(text, "\n{}", spec.more);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: Result<Command, &str>) {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let found = parse(&args).map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned), "{line}");
+    }
+
+    #[test]
+    fn commands() {
+        check("check", Ok(Command::Check));
+        check("layers", Ok(Command::Layers));
+        check("tidy", Ok(Command::Tidy));
+        check("test", Ok(Command::Test { loom: true }));
+        check("test --no-loom", Ok(Command::Test { loom: false }));
+        check("loom", Ok(Command::Loom(LoomOptions::default())));
+        check(
+            "loom claim --deep",
+            Ok(Command::Loom(LoomOptions {
+                deep: true,
+                write: false,
+                filter: Some("claim".to_owned()),
+            })),
+        );
+        check(
+            "bench --criterion",
+            Ok(Command::Bench(BenchOptions { criterion: true, filter: None })),
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        check(
+            "lom",
+            Err(
+                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench",
+            ),
+        );
+        check(
+            "loom --depp",
+            Err("cargo xtask loom: no flag \"--depp\"; see cargo xtask loom --help"),
+        );
+        check(
+            "check now",
+            Err("cargo xtask check: \"now\" is one word too many; see cargo xtask check --help"),
+        );
+        check(
+            "loom a b",
+            Err("cargo xtask loom: \"b\" is one word too many; see cargo xtask loom --help"),
+        );
+        check(
+            "loom --write claim",
+            Err(
+                "cargo xtask loom: a filter and --write contradict each other: the table is of all \
+                 models",
+            ),
+        );
+    }
+
+    #[test]
+    fn help_names_every_command_and_flag() {
+        check("", Ok(Command::Help(overview())));
+        check("--help", Ok(Command::Help(overview())));
+        for spec in SPECS {
+            assert!(overview().contains(spec.name));
+            check(&format!("{} --help", spec.name), Ok(Command::Help(help(spec))));
+            for (flag, meaning) in spec.flags {
+                assert!(help(spec).contains(flag) && help(spec).contains(meaning));
+            }
+        }
+    }
+}

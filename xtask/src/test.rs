@@ -1,0 +1,52 @@
+//! `cargo xtask test`: the whole test run, as a person, a hook and a CI machine start it.
+
+use crate::cargo::Cargo;
+use crate::flags::LoomOptions;
+use crate::report::{Outcome, Report, Tally};
+use crate::workspace::Workspace;
+use crate::{Error, check, loom};
+
+/// Runs everything; `with_models` adds the everyday bounds of the models.
+pub(crate) fn run(workspace: &Workspace, with_models: bool, report: &mut Report) {
+    check::run(workspace, report);
+    let root = &workspace.root;
+    let cargo = |args: &[&str]| Cargo::new(root, args);
+
+    report.step("tests", || {
+        // Benches are left out: clippy has compiled them, and running one proves nothing.
+        let kinds = ["--lib", "--bins", "--tests", "--examples"];
+        let mut all = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        for kind in kinds {
+            all = all.arg(kind);
+        }
+        counted(all)
+    });
+    report
+        .step("doc tests", || counted(cargo(&["test", "--workspace", "--no-fail-fast", "--doc"])));
+    for (package, feature) in workspace.features() {
+        report.step(&format!("tests {package} with {feature}"), || {
+            let own = ["test", "-p", package, "--features", feature, "--no-fail-fast"];
+            counted(cargo(&own).arg("--lib").arg("--tests"))
+        });
+    }
+    // A crate that builds only among the others borrows a feature from them.
+    for member in &workspace.members {
+        let package = member.name.as_str();
+        report.step(&format!("{package} alone"), || {
+            Ok(Outcome::of_check(cargo(&["check", "-p", package]).run()?))
+        });
+    }
+    if with_models {
+        loom::run(workspace, &LoomOptions::default(), report);
+    } else {
+        report.skip("loom", "as asked");
+        report.skip("shuttle", "as asked");
+    }
+}
+
+/// Runs cargo and sums what its test programs say.
+fn counted(cargo: Cargo) -> Result<Outcome, Error> {
+    let mut tally = Tally::default();
+    let ok = cargo.run_reading(|line| tally += Tally::of_line(line).unwrap_or_default())?;
+    Ok(Outcome::of_tests(ok, tally))
+}
