@@ -1,1 +1,79 @@
-//! The control unit: commands, status rules, copy and change jobs, pace, history.
+//! The control unit 102: commands, status rules, copy and change processing, pace, history.
+//!
+//! | figure | here |
+//! |---|---|
+//! | Fig. 2, 8: commands and statuses | `commands` |
+//! | Fig. 5: copy processing | `scheduler` and [`Unit::due`] |
+//! | Fig. 6: elemental copy | `elemental`, `copy_track` |
+//! | Fig. 9: change request | `host_write`, `change`, `copy_track` |
+//!
+//! Each flowchart is a [`Job`]: an `async fn` over its [`Mailbox`] that a driver turns. A job asks for
+//! [`Effect`]s, which [`Plant::perform`] does, and waits for room in the cache or for a claim; it never
+//! blocks, reads no clock and starts no thread.
+//!
+//! Invariants:
+//! - A host's change and an internal copy into a volume pass the same steps (Fig. 9) under a claim of
+//!   the tracks, for every pair of that volume.
+//! - A command claims the whole family; whatever it changes, no host change is half-way through it.
+//! - A job holds nothing while it waits for room, and one claim otherwise; create holds two families,
+//!   taken in ascending order of their ids.
+//! - Locks are taken in the order family, scheduler, history; none is held across an effect or a wait.
+//!
+//! # Example
+//!
+//! A unit turned by hand: every effect is done at once.
+//!
+//! ```
+//! use diptych_device::MemoryDrive;
+//! use diptych_dka::Drives;
+//! use diptych_format::{BlockNo, Geometry, LdevId, OwnerId, Step, Time};
+//! use diptych_cha::{HostOp, HostReply};
+//! use diptych_unit::{Plant, Reply, Unit, UnitConfig};
+//!
+//! let plant = Plant::new(Drives::new(vec![(0, Box::new(MemoryDrive::new(1 << 16)))]));
+//! let unit = Unit::new(UnitConfig::with_cache(64, 64 << 10), &plant)?;
+//! let ldev = LdevId::new(0, 0);
+//! unit.add_volume(ldev, Geometry::with_tracks(128, 10), 0)?;
+//!
+//! let op = HostOp::Write { ldev, block: BlockNo(5), data: vec![1; 512].into() };
+//! let mut job = unit.job(OwnerId(1), op);
+//! let reply = loop {
+//!     match job.step(Time::ZERO) {
+//!         Step::Done(reply) => break reply,
+//!         Step::Do(effects) => {
+//!             let events = effects.into_iter().map(|effect| plant.perform(effect)).collect();
+//!             job.answer(Reply::Events(events));
+//!         }
+//!         Step::Wait(wait) => unreachable!("nobody else is here: {wait:?}"),
+//!     }
+//! };
+//! assert_eq!(reply, HostReply::Done);
+//! # Ok::<(), diptych_unit::UnitError>(())
+//! ```
+
+mod access;
+mod change;
+mod commands;
+mod config;
+mod copy_track;
+mod core;
+mod destage;
+mod effect;
+mod elemental;
+mod error;
+mod held;
+mod history;
+mod host_read;
+mod host_write;
+mod job;
+mod mailbox;
+mod scheduler;
+mod unit;
+
+pub use config::UnitConfig;
+pub use effect::{Effect, Event, Plant};
+pub use error::UnitError;
+pub use history::{HistoryEntry, Message, MessageType};
+pub use job::Job;
+pub use mailbox::{Mailbox, Reply, Wakes};
+pub use unit::{Due, Unit};

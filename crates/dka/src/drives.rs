@@ -1,0 +1,142 @@
+//! The drives of the unit, and carrying out one request.
+
+use crate::{Done, Op, Part};
+use diptych_device::{Device, DeviceError};
+use diptych_format::{CheckArea, DriveNo, SectorNo, TrackBuf};
+use diptych_sync::{Arc, Condvar, Mutex};
+use std::io::{IoSlice, IoSliceMut};
+use std::ops::Range;
+
+/// The drives, each under its DKA.
+///
+/// A request waits until no other request to the same sectors of its drive is under way, as in a
+/// drive's own queue: the order of two writes to one track is never left to chance.
+#[derive(Debug)]
+pub struct Drives {
+    drives: Vec<Drive>,
+}
+
+#[derive(Debug)]
+struct Drive {
+    dka_no: u16,
+    device: Box<dyn Device>,
+    under_way: Mutex<Vec<Range<u64>>>,
+    ended: Condvar,
+}
+
+impl Drives {
+    /// These drives, numbered from 0, each with the number of the DKA that owns it.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 65,536.
+    pub fn new(drives: Vec<(u16, Box<dyn Device>)>) -> Self {
+        assert!(drives.len() <= 1 << 16, "a drive number has 16 bits");
+        let drive = |(dka_no, device)| Drive {
+            dka_no,
+            device,
+            under_way: Mutex::new(Vec::new()),
+            ended: Condvar::new(),
+        };
+        Self { drives: drives.into_iter().map(drive).collect() }
+    }
+
+    /// Each drive's number, its DKA and its sectors.
+    pub fn list(&self) -> impl Iterator<Item = (DriveNo, u16, u64)> + '_ {
+        let row = |(no, drive): (usize, &Drive)| {
+            (DriveNo(no as u16), drive.dka_no, drive.device.sector_count())
+        };
+        self.drives.iter().enumerate().map(row)
+    }
+
+    /// The DKA that owns a drive.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such drive.
+    pub fn dka_of(&self, drive: DriveNo) -> u16 {
+        self.drives[usize::from(drive.0)].dka_no
+    }
+
+    /// Carries out one request.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such drive.
+    pub fn perform(&self, op: Op) -> Done {
+        let drive_no = op.drive();
+        let drive = &self.drives[usize::from(drive_no.0)];
+        let Some(sector) = op.sector() else {
+            let result = drive.device.flush();
+            return Done { drive: drive_no, result, data: None, checks: None };
+        };
+        let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
+        drive.enter(&sectors);
+        let done = match op {
+            Op::Read { data, checks, .. } => drive.read(drive_no, sector, data, checks),
+            Op::Write { data, checks, .. } => {
+                let result = drive.write(sector, data.as_ref(), checks.as_ref());
+                Done { drive: drive_no, result, data: None, checks: None }
+            }
+            Op::Flush { .. } => unreachable!("a flush has no sector"),
+        };
+        drive.leave(&sectors);
+        done
+    }
+}
+
+impl Drive {
+    fn enter(&self, sectors: &Range<u64>) {
+        let mut under_way = self.under_way.lock();
+        while under_way.iter().any(|r| r.start < sectors.end && sectors.start < r.end) {
+            under_way = self.ended.wait(under_way);
+        }
+        under_way.push(sectors.clone());
+    }
+
+    fn leave(&self, sectors: &Range<u64>) {
+        let mut under_way = self.under_way.lock();
+        let index = under_way.iter().position(|r| r == sectors);
+        under_way.swap_remove(index.expect("what was entered"));
+        drop(under_way);
+        self.ended.notify_all();
+    }
+
+    fn read(
+        &self,
+        drive: DriveNo,
+        sector: SectorNo,
+        mut data: Option<(TrackBuf, Range<usize>)>,
+        mut checks: Option<CheckArea>,
+    ) -> Done {
+        let data_part = data.as_mut().map(|(buf, bytes)| &mut buf.bytes_mut()[bytes.clone()]);
+        let check_part = checks.as_mut().map(CheckArea::as_bytes_mut);
+        let result = match (data_part, check_part) {
+            (Some(d), Some(c)) => {
+                self.device.read_at(sector, &mut [IoSliceMut::new(d), IoSliceMut::new(c)])
+            }
+            (Some(one), None) | (None, Some(one)) => {
+                self.device.read_at(sector, &mut [IoSliceMut::new(one)])
+            }
+            (None, None) => Ok(()),
+        };
+        Done { drive, result, data: data.map(|(buf, _)| buf), checks }
+    }
+
+    fn write(
+        &self,
+        sector: SectorNo,
+        data: Option<&Part>,
+        checks: Option<&Arc<CheckArea>>,
+    ) -> Result<(), DeviceError> {
+        let data_part = data.map(|part| &part.buf.bytes()[part.bytes.clone()]);
+        let check_part = checks.map(|area| area.as_bytes());
+        match (data_part, check_part) {
+            (Some(d), Some(c)) => self.device.write_at(sector, &[IoSlice::new(d), IoSlice::new(c)]),
+            (Some(one), None) | (None, Some(one)) => {
+                self.device.write_at(sector, &[IoSlice::new(one)])
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}

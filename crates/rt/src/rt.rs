@@ -1,0 +1,152 @@
+//! The driver as its users see it.
+
+use crate::task::Task;
+use crate::worker::Engine;
+use crate::{Clock, RtError};
+use diptych_cha::{HostOp, HostReply};
+use diptych_format::{Step, Time};
+use diptych_sync::{Arc, Mutex, thread};
+use diptych_unit::{Reply, Unit};
+use std::fmt;
+
+/// Settings of the driver.
+#[derive(Debug)]
+pub struct RtConfig {
+    /// Worker threads.
+    pub workers: usize,
+    /// The most requests under way by [`Rt::submit`].
+    pub requests_max: usize,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Default for RtConfig {
+    /// Two workers, 65,536 requests, wall time.
+    fn default() -> Self {
+        Self { workers: 2, requests_max: 1 << 16, clock: Clock::wall() }
+    }
+}
+
+/// The real-time driver of one control unit. A handle: clones are the same driver.
+#[derive(Clone)]
+pub struct Rt {
+    engine: Arc<Engine>,
+    workers: Arc<Mutex<Vec<thread::JoinHandle<()>>>>,
+    requests_max: usize,
+}
+
+impl fmt::Debug for Rt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rt")
+    }
+}
+
+impl Rt {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started; none is left then.
+    pub fn start(
+        unit: Unit,
+        plant: diptych_unit::Plant,
+        config: RtConfig,
+    ) -> Result<Self, RtError> {
+        let engine = Arc::new(Engine::new(unit, plant, config.clock));
+        let rt = Self {
+            engine,
+            workers: Arc::new(Mutex::new(Vec::new())),
+            requests_max: config.requests_max,
+        };
+        for _ in 0..config.workers {
+            let engine = rt.engine.clone();
+            let started = thread::Builder::new()
+                .name("diptych-worker".to_owned())
+                .spawn(move || engine.work());
+            match started {
+                Ok(worker) => rt.workers.lock().push(worker),
+                Err(error) => {
+                    rt.stop();
+                    return Err(RtError::Thread(error));
+                }
+            }
+        }
+        rt.engine.start_due();
+        Ok(rt)
+    }
+
+    /// The unit that is driven.
+    pub fn unit(&self) -> &Unit {
+        &self.engine.unit
+    }
+
+    /// The hardware below it.
+    pub fn plant(&self) -> &diptych_unit::Plant {
+        &self.engine.plant
+    }
+
+    /// The driver's time.
+    pub fn now(&self) -> Time {
+        self.engine.clock.now()
+    }
+
+    /// Carries out a host operation on this thread and returns with device end.
+    pub fn execute(&self, op: HostOp) -> HostReply {
+        let engine = &*self.engine;
+        let mut job = engine.unit.job(engine.next_owner(), op);
+        loop {
+            let step = job.step(engine.clock.now());
+            let (wakes, kick) = job.take_signals();
+            engine.pass_on(wakes, kick);
+            match step {
+                Step::Done(reply) => return reply,
+                Step::Do(effects) => {
+                    let perform = |effect| engine.plant.perform(effect);
+                    job.answer(Reply::Events(effects.into_iter().map(perform).collect()));
+                }
+                Step::Wait(_) => {
+                    let answer = engine.parking.wait(job.owner());
+                    job.answer(Reply::Wait(answer));
+                }
+            }
+        }
+    }
+
+    /// Starts a host operation; `done` gets the answer, on this thread if the cache serves it, else
+    /// on a worker. `done` must not block.
+    ///
+    /// # Errors
+    ///
+    /// If too many requests are under way; `done` is dropped then.
+    pub fn submit(
+        &self,
+        op: HostOp,
+        done: impl FnOnce(HostReply) + Send + 'static,
+    ) -> Result<(), RtError> {
+        if !self.engine.count_request(self.requests_max) {
+            return Err(RtError::TooManyRequests { limit: self.requests_max });
+        }
+        let job = self.engine.unit.job(self.engine.next_owner(), op);
+        self.engine.run_hit(Task::host(job, Box::new(done)));
+        Ok(())
+    }
+
+    /// Waits until the workers have nothing to do and nothing is due.
+    pub fn wait_idle(&self) {
+        self.engine.wait_idle();
+    }
+
+    /// Stops the workers. Requests that are not answered are told that the unit stops. What is dirty
+    /// in the cache stays there: flush before.
+    pub fn stop(&self) {
+        self.engine.stop();
+        let workers = std::mem::take(&mut *self.workers.lock());
+        for worker in workers {
+            if worker.join().is_err() {
+                // It has panicked and said so; the others are still to be stopped.
+                continue;
+            }
+        }
+        self.engine.cancel_all();
+    }
+}

@@ -1,0 +1,97 @@
+//! A copy under writers, on threads: the secondary holds the primary as of the copy command.
+
+use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
+use diptych_device::MemoryDrive;
+use diptych_dka::Drives;
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId};
+use diptych_rt::{Rt, RtConfig};
+use diptych_shared::{Pace, PairOptions, PairStatus};
+use diptych_unit::{Plant, Unit, UnitConfig};
+use std::thread;
+use std::time::Duration;
+
+const PRIMARY: LdevId = LdevId::new(0, 0);
+const SECONDARY: LdevId = LdevId::new(0, 1);
+const TRACKS: u64 = 40;
+
+fn unit(cache_slots: usize) -> Rt {
+    let drive = || Box::new(MemoryDrive::new(1 << 16));
+    let plant = Plant::new(Drives::new(vec![(0, drive()), (1, drive())]));
+    let config = UnitConfig { copy_rest_ns: 0, ..UnitConfig::with_cache(cache_slots, 64 << 10) };
+    let unit = Unit::new(config, &plant).unwrap();
+    let geometry = Geometry::with_tracks(128, TRACKS);
+    unit.add_volume(PRIMARY, geometry, 0).unwrap();
+    unit.add_volume(SECONDARY, geometry, 1).unwrap();
+    unit.set_reserved(SECONDARY, true).unwrap();
+    Rt::start(unit, plant, RtConfig::default()).unwrap()
+}
+
+fn write(rt: &Rt, block: u64, blocks: u64, byte: u8) {
+    let data = vec![byte; blocks as usize * 512].into();
+    let reply = rt.execute(HostOp::Write { ldev: PRIMARY, block: BlockNo(block), data });
+    assert_eq!(reply, HostReply::Done);
+}
+
+fn read(rt: &Rt, ldev: LdevId) -> Vec<u8> {
+    let blocks = BlockRange::new(BlockNo(0), TRACKS * 128);
+    match rt.execute(HostOp::Read { ldev, blocks }) {
+        HostReply::Data(data) => data.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn command(rt: &Rt, code: CommandCode) -> Option<PairStatus> {
+    let options = PairOptions { pace: Pace::FAST, lanes: 2, quick: false };
+    let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
+    match rt.execute(HostOp::Command(command)) {
+        HostReply::Outcome(Outcome::Accepted { to, .. }) => to,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wait_copied(rt: &Rt) {
+    while rt.unit().pair(PRIMARY, SECONDARY).unwrap().status != PairStatus::Copied {
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+#[test]
+fn the_image_is_the_primary_at_the_copy_command() {
+    for cache_slots in [100, 4000] {
+        let rt = unit(cache_slots);
+        for track in 0..TRACKS {
+            write(&rt, track * 128, if track % 3 == 0 { 5 } else { 128 }, track as u8 + 1);
+        }
+        assert_eq!(command(&rt, CommandCode::Create), Some(PairStatus::PairedNotCopied));
+        write(&rt, 100, 700, 0xAA);
+        let image = read(&rt, PRIMARY);
+        command(&rt, CommandCode::Copy);
+        let writers: Vec<_> = (0..2_u64)
+            .map(|n| {
+                let rt = rt.clone();
+                thread::spawn(move || {
+                    for i in 0..400_u64 {
+                        let block = (i * 7919 + n * 131) % (TRACKS * 128 - 300);
+                        write(&rt, block, 1 + i % 300, i as u8);
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        wait_copied(&rt);
+        assert!(read(&rt, SECONDARY) == image, "the secondary is not the image");
+
+        assert_eq!(command(&rt, CommandCode::Resync), Some(PairStatus::PairedNotCopied));
+        write(&rt, 3, 9, 0xBB);
+        let image = read(&rt, PRIMARY);
+        command(&rt, CommandCode::Copy);
+        wait_copied(&rt);
+        assert!(read(&rt, SECONDARY) == image, "the secondary is not the second image");
+        assert_eq!(rt.execute(HostOp::Flush { ldev: PRIMARY }), HostReply::Done);
+        assert_eq!(rt.unit().cache_counts().dirty_slots, 0);
+        command(&rt, CommandCode::Delete);
+        rt.stop();
+    }
+}

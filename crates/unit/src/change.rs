@@ -1,0 +1,120 @@
+//! A change of a volume (Fig. 9): what has to happen before the data may change.
+
+use crate::Mailbox;
+use crate::copy_track::{Why, copy_track};
+use crate::core::Core;
+use crate::held::{Held, Room, Wanted};
+use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
+use diptych_shared::{Change, FamilyState, Pair, PairStatus};
+use diptych_sync::mutant;
+
+/// Whether an image depends on this track of the pair's primary (903).
+fn depends(pair: &Pair, track: TrackNo) -> bool {
+    pair.status == PairStatus::CopyInProgress && pair.c.get(track)
+}
+
+/// The pairs whose image needs the old track of this primary before it changes (901-903).
+pub(crate) fn pairs_to_protect(
+    family: &FamilyState,
+    primary: LdevId,
+    track: TrackNo,
+) -> Vec<PairId> {
+    if mutant::removed("protect-before-write") {
+        return Vec::new();
+    }
+    let pairs = family.pairs_of_primary(primary).filter(|pair| depends(pair, track));
+    let pairs = pairs.map(|pair| pair.id);
+    if mutant::removed("protect-every-pair") { pairs.take(1).collect() } else { pairs.collect() }
+}
+
+/// The pair that must still bring this track to its secondary before a host may use it there.
+pub(crate) fn pair_to_bring(
+    family: &FamilyState,
+    secondary: LdevId,
+    track: TrackNo,
+) -> Option<&Pair> {
+    family.pair_of_secondary(secondary).filter(|pair| depends(pair, track))
+}
+
+/// What copying the old tracks takes from the cache, if these tracks of a volume change.
+pub(crate) fn wanted_for_change(family: &FamilyState, ldev: LdevId, tracks: TrackRange) -> Wanted {
+    let mut wanted = Wanted::default();
+    for pair in family.pairs_of_primary(ldev) {
+        if pair.status != PairStatus::CopyInProgress {
+            continue;
+        }
+        for track in tracks.iter().filter(|t| pair.c.get(*t)) {
+            wanted = wanted.plus(Wanted { buffers: 1, dirty: 1 });
+            let below = wanted_for_change(family, pair.secondary, TrackRange::one(track));
+            wanted = wanted.plus(below);
+        }
+    }
+    wanted
+}
+
+/// What bringing tracks to a quick secondary takes from the cache.
+pub(crate) fn wanted_to_bring(family: &FamilyState, ldev: LdevId, tracks: TrackRange) -> Wanted {
+    let count = tracks.iter().filter(|t| pair_to_bring(family, ldev, *t).is_some()).count();
+    Wanted { buffers: count, dirty: count }
+}
+
+/// Steps 901-907 for one track of one volume, and its marks: afterwards the track may change.
+///
+/// Used for internal copies into a volume that is itself a primary; a host's change of several
+/// tracks does the steps for all of them before it marks any.
+pub(crate) async fn prepare_track(
+    m: &Mailbox,
+    core: &Core,
+    held: &Held<'_>,
+    ldev: LdevId,
+    track: TrackNo,
+    room: &mut Room<'_>,
+) {
+    protect_track(m, core, held, ldev, track, room).await;
+    held.with(|family| mark(m, core, family, ldev, TrackRange::one(track)));
+}
+
+/// Steps 902-907: every image that needs the old track gets it. A pair that cannot be served is
+/// suspended, and the change goes on.
+pub(crate) async fn protect_track(
+    m: &Mailbox,
+    core: &Core,
+    held: &Held<'_>,
+    ldev: LdevId,
+    track: TrackNo,
+    room: &mut Room<'_>,
+) {
+    let pairs = held.with(|family| pairs_to_protect(family, ldev, track));
+    if !pairs.is_empty() {
+        copy_track(m, core, held, ldev, &pairs, track, Why::Protect, room).await;
+    }
+}
+
+/// Marks these tracks of a volume as changed, in every pair, before the data changes.
+pub(crate) fn mark(
+    m: &Mailbox,
+    core: &Core,
+    family: &mut FamilyState,
+    ldev: LdevId,
+    tracks: TrackRange,
+) {
+    if mutant::removed("mark-changes") {
+        return;
+    }
+    if family.pairs_of_primary(ldev).next().is_none() {
+        return;
+    }
+    family.change(Change::HostChange { primary: ldev, tracks });
+    activate_followers(m, core, family, ldev);
+}
+
+/// A pair that follows this primary may have something to copy again.
+pub(crate) fn activate_followers(m: &Mailbox, core: &Core, family: &FamilyState, primary: LdevId) {
+    for pair in family.pairs_of_primary(primary) {
+        let copies =
+            matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
+        if copies && pair.copier && core.scheduler.lock().activate(pair.id) {
+            m.kick();
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Commands on a pair that exists: copy 213, re-synchronize 214, suspend 1509, delete 212.
+
+use super::rules::{first_level_copied, follows_nothing, primary_defined};
+use crate::Mailbox;
+use crate::core::Core;
+use crate::held::{Held, NotHeld};
+use diptych_cha::{Command, CommandCode, Outcome, Refusal};
+use diptych_format::{ImageNo, PairId};
+use diptych_shared::{Change, FamilyState, PairStatus};
+use diptych_sync::mutant;
+
+pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outcome {
+    for ldev in [command.primary, command.secondary] {
+        if core.shared.with_family(ldev, |_| ()).is_err() {
+            return Outcome::Refused(Refusal::NoVolume { ldev });
+        }
+    }
+    let barrier = if mutant::removed("command-barrier") {
+        Some(diptych_format::TrackRange::new(diptych_format::TrackNo(0), 0))
+    } else {
+        None
+    };
+    let held = match Held::claim(m, core, command.primary, barrier, |_| ()).await {
+        Ok((held, ())) => held,
+        Err(NotHeld::NoVolume) => {
+            return Outcome::Refused(Refusal::NoVolume { ldev: command.primary });
+        }
+        Err(NotHeld::NoRoom | NotHeld::Stopping) => return Outcome::Refused(Refusal::Stopping),
+    };
+    let met = held.with(|family| {
+        family.pair_between(command.primary, command.secondary).map(|pair| (pair.id, pair.status))
+    });
+    let Some((pair, status)) = met else { return Outcome::Nothing { met: None } };
+    if command.code == CommandCode::Delete {
+        return delete(m, core, held, pair, status);
+    }
+    held.with(|family| match change_of(core, family, command, pair, status) {
+        Err(refusal) => Outcome::Refused(refusal),
+        Ok(None) => Outcome::Nothing { met: Some(status) },
+        Ok(Some(change)) => {
+            family.change(change);
+            let now = family.pair(pair).expect("the pair just changed");
+            let mut scheduler = core.scheduler.lock();
+            let copies =
+                matches!(now.status, PairStatus::CopyInProgress | PairStatus::PairedNotCopied);
+            if copies {
+                scheduler.start(pair, now.primary, now.options);
+            } else {
+                scheduler.stop(pair);
+            }
+            Outcome::Accepted { pair, from: Some(status), to: Some(now.status) }
+        }
+    })
+}
+
+/// The status x command table: what changes, if anything does.
+fn change_of(
+    core: &Core,
+    family: &FamilyState,
+    command: &Command,
+    pair: PairId,
+    status: PairStatus,
+) -> Result<Option<Change>, Refusal> {
+    use CommandCode::{Copy, Create, Delete, Resync, Suspend};
+    use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring, Suspended};
+    let (primary, options) = (command.primary, command.options);
+    match (command.code, status) {
+        (Copy, PairedNotCopied) => {
+            primary_defined(family, primary)?;
+            first_level_copied(family, primary)?;
+            let image = ImageNo(core.next_sequence());
+            Ok(Some(Change::Copy { pair, image, options }))
+        }
+        (Resync, Copied | Suspended) => {
+            primary_defined(family, primary)?;
+            Ok(Some(Change::Resync { pair, options }))
+        }
+        (Suspend, PairedNotCopied) => {
+            let all_different = follows_nothing(family, primary);
+            Ok(Some(Change::Suspend { pair, all_different }))
+        }
+        (Suspend, CopyInProgress | Copied) => {
+            Ok(Some(Change::Suspend { pair, all_different: false }))
+        }
+        (Suspend, Restoring) => Err(Refusal::Restoring),
+        (Copy, CopyInProgress | Copied | Restoring | Suspended)
+        | (Resync, PairedNotCopied | CopyInProgress | Restoring)
+        | (Suspend, Suspended)
+        | (Create | Delete, _) => Ok(None),
+    }
+}
+
+/// Delete: the entry goes, and a secondary that lacks tracks means nothing from now on.
+fn delete(m: &Mailbox, core: &Core, held: Held<'_>, pair: PairId, status: PairStatus) -> Outcome {
+    if status == PairStatus::Restoring {
+        return Outcome::Refused(Refusal::Restoring);
+    }
+    held.with(|family| {
+        let entry = family.pair(pair).expect("the pair was just found");
+        let (primary, ldev) = (entry.primary, entry.secondary);
+        let incomplete = !entry.c.is_empty();
+        let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
+        family.change(Change::RemovePair(pair));
+        if incomplete || follows {
+            family.change(Change::Undefined { ldev, undefined: true });
+        }
+        core.scheduler.lock().stop(pair);
+    });
+    let (parts, wakes) = core.shared.split(held.into_claim());
+    m.wake(wakes);
+    for part in parts {
+        m.wake(part.release());
+    }
+    core.shared.free_pair(pair);
+    Outcome::Accepted { pair, from: Some(status), to: None }
+}

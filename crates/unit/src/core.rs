@@ -1,0 +1,108 @@
+//! The parts that every job of a control unit shares.
+
+use crate::UnitConfig;
+use crate::history::{History, HistoryEntry, Message};
+use crate::scheduler::Scheduler;
+use diptych_cache::{Cache, SlotKey};
+use diptych_cha::HostError;
+use diptych_dka::{Groups, Home};
+use diptych_drr::TrackPlace;
+use diptych_format::{BackingId, Generation, LdevId, Time, TrackNo};
+use diptych_shared::{Pair, SharedMemory, Transition};
+use diptych_sync::Mutex;
+use diptych_sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+
+/// The parts of a control unit.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: UnitConfig,
+    pub(crate) shared: SharedMemory,
+    pub(crate) cache: Cache,
+    pub(crate) groups: Groups,
+    pub(crate) scheduler: Mutex<Scheduler>,
+    pub(crate) history: Mutex<History>,
+    /// Which volume a backing is under: destages know only the backing.
+    pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
+    /// The unit's one sequence: generations of blocks and numbers of images.
+    sequence: AtomicU64,
+    next_backing: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn new(config: UnitConfig, cache: Cache, groups: Groups) -> Self {
+        Self {
+            shared: SharedMemory::new(config.limits),
+            cache,
+            groups,
+            scheduler: Mutex::new(Scheduler::default()),
+            history: Mutex::new(History::new(config.history_max)),
+            backings: Mutex::new(BTreeMap::new()),
+            sequence: AtomicU64::new(1),
+            next_backing: AtomicU64::new(1),
+            config,
+        }
+    }
+
+    /// The next number of the unit's sequence.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The generation of a host write made now.
+    pub(crate) fn next_generation(&self) -> Generation {
+        Generation(self.next_sequence())
+    }
+
+    /// A backing id that was never used; `None` once all are used up.
+    pub(crate) fn next_backing(&self) -> Option<BackingId> {
+        let id = self.next_backing.fetch_add(1, Ordering::Relaxed);
+        u32::try_from(id).ok().map(BackingId)
+    }
+
+    /// Where a backing lies.
+    pub(crate) fn home(&self, backing: BackingId) -> Home {
+        self.groups.home(backing).expect("a volume's backing has a place until the volume is gone")
+    }
+
+    /// Records something that happened to a pair.
+    pub(crate) fn record(&self, entry: HistoryEntry) {
+        self.history.lock().record(entry);
+    }
+
+    /// Records a change of status made by a change of the maps (step 504).
+    pub(crate) fn record_transition(&self, at: Time, pair: &Pair, transition: Transition) {
+        self.record(HistoryEntry {
+            at,
+            message: Message::CopyEnded,
+            pair: Some(pair.id),
+            primary: Some(pair.primary),
+            secondary: Some(pair.secondary),
+            from: Some(transition.from),
+            to: Some(transition.to),
+        });
+    }
+
+    /// The geometry of a volume, for cutting a request into tracks.
+    pub(crate) fn geometry(&self, ldev: LdevId) -> Result<diptych_format::Geometry, HostError> {
+        let geometry = self.shared.with_family(ldev, |family| {
+            family.volume(ldev).expect("the volume is in its family").geometry
+        });
+        geometry.map_err(|_| HostError::NoVolume { ldev })
+    }
+}
+
+/// The slot of a track.
+pub(crate) fn slot(backing: BackingId, track: TrackNo) -> SlotKey {
+    SlotKey { backing, track }
+}
+
+/// Where a track lies, as the DRR sees it.
+pub(crate) fn drr_place(home: &Home, track: TrackNo) -> TrackPlace {
+    let geometry = home.geometry();
+    TrackPlace {
+        backing: home.backing(),
+        first_block: geometry.first_block(track),
+        block_count: geometry.blocks_per_track(),
+    }
+}

@@ -1,0 +1,278 @@
+//! What a job holds, as guards: a job that ends anywhere, or is dropped, gives it all back.
+
+use crate::Mailbox;
+use crate::core::Core;
+use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
+use diptych_cha::HostError;
+use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
+use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
+
+/// Why a claim was not had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotHeld {
+    /// No such volume.
+    NoVolume,
+    /// There is no room for a need of this size, and there never will be.
+    NoRoom,
+    /// The unit stops, or its queues are full.
+    Stopping,
+}
+
+impl NotHeld {
+    pub(crate) fn host_error(self, ldev: LdevId) -> HostError {
+        match self {
+            Self::NoVolume => HostError::NoVolume { ldev },
+            Self::NoRoom => HostError::NoRoom,
+            Self::Stopping => HostError::Stopping,
+        }
+    }
+}
+
+impl From<SharedError> for NotHeld {
+    fn from(error: SharedError) -> Self {
+        match error {
+            SharedError::UnknownVolume { .. } => Self::NoVolume,
+            _ => Self::Stopping,
+        }
+    }
+}
+
+/// A claim: (family, range of tracks).
+#[derive(Debug)]
+pub(crate) struct Held<'m> {
+    claim: Option<Claim>,
+    m: &'m Mailbox,
+}
+
+impl<'m> Held<'m> {
+    pub(crate) fn new(m: &'m Mailbox, claim: Claim) -> Self {
+        Self { claim: Some(claim), m }
+    }
+
+    /// Waits for `tracks` of the family of `ldev`; `view` looks at the family as it is granted.
+    pub(crate) async fn claim<R>(
+        m: &'m Mailbox,
+        core: &Core,
+        ldev: LdevId,
+        tracks: Option<TrackRange>,
+        mut view: impl FnMut(&mut FamilyState) -> R,
+    ) -> Result<(Self, R), NotHeld> {
+        loop {
+            let claimed = match tracks {
+                Some(tracks) => core.shared.claim(m.owner(), ldev, tracks, &mut view)?,
+                None => core.shared.claim_family(m.owner(), ldev, &mut view)?,
+            };
+            let queued = match claimed {
+                Claimed::Granted(claim, view) => return Ok((Self::new(m, claim), view)),
+                Claimed::Queued(queued) => queued,
+            };
+            let mut queued = Queued { claim: Some(queued), m };
+            match m.wait(Wait::Claim).await {
+                Answer::Granted => {
+                    let claim = queued.claim.take().expect("a queued claim is taken once");
+                    let (claim, view) = claim.granted(&mut view);
+                    return Ok((Self::new(m, claim), view));
+                }
+                Answer::Moved => {}
+                Answer::Cancelled => return Err(NotHeld::Stopping),
+            }
+        }
+    }
+
+    /// Claims the whole family of `ldev` while holding that of `above`, which has a lower id. It
+    /// waits only in ascending order of ids; where the order was changed meanwhile, the caller gives
+    /// back what it holds and starts again.
+    pub(crate) async fn claim_above(
+        m: &'m Mailbox,
+        core: &Core,
+        ldev: LdevId,
+        above: FamilyId,
+    ) -> Result<Once<'m>, NotHeld> {
+        let queued = match core.shared.claim_family(m.owner(), ldev, |_| ())? {
+            Claimed::Granted(claim, ()) => return Ok(Once::Held(Self::new(m, claim))),
+            Claimed::Queued(queued) => queued,
+        };
+        let ascending = above < queued.family_id();
+        let mut queued = Queued { claim: Some(queued), m };
+        if !ascending {
+            return Ok(Once::Again);
+        }
+        match m.wait(Wait::Claim).await {
+            Answer::Granted => {
+                let claim = queued.claim.take().expect("a queued claim is taken once");
+                Ok(Once::Held(Self::new(m, claim.granted(|_| ()).0)))
+            }
+            Answer::Moved => Ok(Once::Again),
+            Answer::Cancelled => Err(NotHeld::Stopping),
+        }
+    }
+
+    /// Looks at, or changes, the family.
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut FamilyState) -> R) -> R {
+        self.claim.as_ref().expect("held until dropped").with(body)
+    }
+
+    /// The bare claim.
+    pub(crate) fn into_claim(mut self) -> Claim {
+        self.claim.take().expect("held until dropped")
+    }
+
+    /// The bare claim, to look at.
+    pub(crate) fn as_claim(&self) -> &Claim {
+        self.claim.as_ref().expect("held until dropped")
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.m.wake(claim.release());
+        }
+    }
+}
+
+/// A claim that is waited for at most once.
+pub(crate) enum Once<'m> {
+    /// Held.
+    Held(Held<'m>),
+    /// Families were merged or split meanwhile: start again.
+    Again,
+}
+
+/// A place in the queue for a claim.
+struct Queued<'m> {
+    claim: Option<QueuedClaim>,
+    m: &'m Mailbox,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.m.wake(claim.cancel());
+        }
+    }
+}
+
+/// What a job needs of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wanted {
+    pub(crate) buffers: usize,
+    pub(crate) dirty: usize,
+}
+
+impl Wanted {
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.buffers >= other.buffers && self.dirty >= other.dirty
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { buffers: self.buffers + other.buffers, dirty: self.dirty + other.dirty }
+    }
+}
+
+/// Room in the cache.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    admission: Option<Admission>,
+    cache: &'a Cache,
+    m: &'a Mailbox,
+}
+
+impl<'a> Room<'a> {
+    /// Waits for room, holding nothing.
+    pub(crate) async fn admit(
+        m: &'a Mailbox,
+        core: &'a Core,
+        wanted: Wanted,
+    ) -> Result<Self, NotHeld> {
+        let cache = &core.cache;
+        let Wanted { buffers, dirty } = wanted;
+        let admission = match cache.admit(m.owner(), buffers, dirty) {
+            Ok(Admit::Granted(admission)) => admission,
+            Ok(Admit::Queued) => {
+                m.kick(); // destaging makes room
+                let mut waiting = Waiting::new(m, core);
+                match m.wait(Wait::Admit(Need::Room { buffers, dirty })).await {
+                    Answer::Granted => {
+                        waiting.over = true;
+                        cache.admitted(m.owner())
+                    }
+                    Answer::Moved | Answer::Cancelled => return Err(NotHeld::Stopping),
+                }
+            }
+            Err(CacheError::NeverFits { .. }) => return Err(NotHeld::NoRoom),
+            Err(_) => return Err(NotHeld::Stopping),
+        };
+        Ok(Self { admission: Some(admission), cache, m })
+    }
+
+    pub(crate) fn admission(&mut self) -> &mut Admission {
+        self.admission.as_mut().expect("held until dropped")
+    }
+
+    /// A buffer, of those admitted.
+    pub(crate) fn buffer(&mut self) -> TrackBuf {
+        self.admission().buffer()
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            self.m.wake(self.cache.return_room(admission));
+        }
+    }
+}
+
+/// A place in the cache's queue.
+pub(crate) struct Waiting<'a> {
+    core: &'a Core,
+    m: &'a Mailbox,
+    /// What was waited for was had.
+    pub(crate) over: bool,
+}
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(m: &'a Mailbox, core: &'a Core) -> Self {
+        Self { core, m, over: false }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.m.wake(self.core.cache.cancel(self.m.owner()));
+        }
+    }
+}
+
+/// A slot that stays as it is while it is looked at.
+#[derive(Debug)]
+pub(crate) struct Pinned<'a> {
+    pin: Option<Pin>,
+    cache: &'a Cache,
+    m: &'a Mailbox,
+}
+
+impl<'a> Pinned<'a> {
+    pub(crate) fn new(m: &'a Mailbox, cache: &'a Cache, pin: Pin) -> Self {
+        Self { pin: Some(pin), cache, m }
+    }
+
+    /// Pins whatever is valid of a track; the caller holds its claim.
+    pub(crate) fn of(m: &'a Mailbox, cache: &'a Cache, key: SlotKey) -> Option<Self> {
+        cache.pin(key).map(|pin| Self::new(m, cache, pin))
+    }
+
+    pub(crate) fn pin(&self) -> &Pin {
+        self.pin.as_ref().expect("held until dropped")
+    }
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            self.m.wake(self.cache.unpin(pin));
+        }
+    }
+}

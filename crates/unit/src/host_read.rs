@@ -1,0 +1,252 @@
+//! A host's read: a hit takes no claim, a miss stages under one.
+
+use crate::Mailbox;
+use crate::access::access;
+use crate::change::{pair_to_bring, wanted_for_change, wanted_to_bring};
+use crate::copy_track::{Why, copy_track};
+use crate::core::{Core, slot};
+use crate::held::{Held, Pinned, Room, Wanted};
+use crate::host_write::{chunks, in_range};
+use bytes::{Bytes, BytesMut};
+use diptych_cha::{HostError, Tried};
+use diptych_dka::{Home, read_track};
+use diptych_format::{
+    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Geometry, LdevId, TrackNo,
+};
+use diptych_shared::FamilyState;
+use std::ops::Range;
+
+/// Reads blocks: chunks of at most 1 MiB, each as of one instant a track.
+pub(crate) async fn host_read(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    blocks: BlockRange,
+) -> Result<Bytes, HostError> {
+    let geometry = core.geometry(ldev)?;
+    let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
+    let mut out = BytesMut::zeroed(request.count() as usize * BLOCK_BYTES);
+    let mut rest = &mut out[..];
+    for chunk in chunks(request, core.config.chunk_blocks) {
+        let (now, later) = rest.split_at_mut(chunk.count() as usize * BLOCK_BYTES);
+        rest = later;
+        if !read_hits(m, core, ldev, geometry, chunk, now)? {
+            read_misses(m, core, ldev, geometry, chunk, now).await?;
+        }
+    }
+    Ok(out.freeze())
+}
+
+/// The bytes of these blocks within a track's data.
+fn bytes_of(part: BlockRange) -> Range<usize> {
+    part.start.0 as usize * BLOCK_BYTES..part.end.0 as usize * BLOCK_BYTES
+}
+
+/// Reads a chunk that is wholly in cache. `false`: something is not.
+///
+/// Access is checked and the slots are pinned in one visit to the family, so a command, which takes
+/// the whole family, is either before all of it or after.
+fn read_hits(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    geometry: Geometry,
+    blocks: BlockRange,
+    mut out: &mut [u8],
+) -> Result<bool, HostError> {
+    let pins = core
+        .shared
+        .with_family(ldev, |family| pin_hits(m, core, family, ldev, geometry, blocks))
+        .map_err(|_| HostError::NoVolume { ldev })??;
+    let Some(pins) = pins else { return Ok(false) };
+    for (track, pin) in geometry.tracks_of(blocks).iter().zip(pins) {
+        let part = bytes_of(geometry.within(track, blocks));
+        let (now, later) = out.split_at_mut(part.len());
+        out = later;
+        match pin {
+            Some(pin) => now.copy_from_slice(&pin.pin().data()[part]),
+            None => now.fill(0),
+        }
+    }
+    Ok(true)
+}
+
+/// A pin for each track, `None` for one without storage; nothing at all if one is not in cache.
+#[expect(clippy::type_complexity, reason = "an answer, or not, or a refusal")]
+fn pin_hits<'a>(
+    m: &'a Mailbox,
+    core: &'a Core,
+    family: &FamilyState,
+    ldev: LdevId,
+    geometry: Geometry,
+    blocks: BlockRange,
+) -> Result<Option<Vec<Option<Pinned<'a>>>>, HostError> {
+    let volume = family.volume(ldev).expect("the volume is in its family");
+    access(family, volume, Tried::Read)?;
+    let mut pins = Vec::new();
+    for track in geometry.tracks_of(blocks).iter() {
+        if pair_to_bring(family, ldev, track).is_some() {
+            return Ok(None);
+        }
+        if !volume.allocated.get(track) || volume.metadata_only {
+            pins.push(None);
+            continue;
+        }
+        let want = BlockMask::of(geometry.within(track, blocks));
+        match core.cache.read(slot(volume.backing, track), want) {
+            Some(pin) => pins.push(Some(Pinned::new(m, &core.cache, pin))),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(pins))
+}
+
+/// What the family says of a read, under the claim.
+struct Plan {
+    access: Result<(), HostError>,
+    backing: BackingId,
+    wanted: Wanted,
+}
+
+/// Reads a chunk under its claim: brings tracks that a quick secondary lacks, stages what is not in
+/// cache.
+async fn read_misses(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    geometry: Geometry,
+    blocks: BlockRange,
+    mut out: &mut [u8],
+) -> Result<(), HostError> {
+    let tracks = geometry.tracks_of(blocks);
+    let mut wanted = Wanted { buffers: tracks.count() as usize, dirty: 0 };
+    let own = wanted;
+    loop {
+        let mut room = Room::admit(m, core, wanted).await.map_err(|e| e.host_error(ldev))?;
+        let view = |family: &mut FamilyState| {
+            let volume = family.volume(ldev).expect("the volume is in its family");
+            let to_bring = wanted_to_bring(family, ldev, tracks);
+            let below = match to_bring {
+                Wanted { buffers: 0, .. } => Wanted::default(),
+                _ => wanted_for_change(family, ldev, tracks),
+            };
+            Plan {
+                access: access(family, volume, Tried::Read),
+                backing: volume.backing,
+                wanted: own.plus(to_bring).plus(below),
+            }
+        };
+        let (held, plan) =
+            Held::claim(m, core, ldev, Some(tracks), view).await.map_err(|e| e.host_error(ldev))?;
+        plan.access?;
+        if !wanted.covers(plan.wanted) {
+            wanted = plan.wanted;
+            continue;
+        }
+        for track in tracks.iter() {
+            let part = geometry.within(track, blocks);
+            let (now, later) = out.split_at_mut(bytes_of(part).len());
+            out = later;
+            bring(m, core, &held, ldev, track, &mut room).await?;
+            let stage = Stage { m, core, ldev, backing: plan.backing };
+            stage.track(&held, track, part, now, &mut room).await?;
+        }
+        return Ok(());
+    }
+}
+
+/// Copies a track that the secondary of a quick copy lacks.
+async fn bring(
+    m: &Mailbox,
+    core: &Core,
+    held: &Held<'_>,
+    ldev: LdevId,
+    track: TrackNo,
+    room: &mut Room<'_>,
+) -> Result<(), HostError> {
+    let lacking =
+        held.with(|family| pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.primary)));
+    let Some((pair, primary)) = lacking else { return Ok(()) };
+    copy_track(m, core, held, primary, &[pair], track, Why::Protect, room).await;
+    // A copy that failed has suspended the pair: the secondary is not to be read any more.
+    held.with(|family| {
+        let volume = family.volume(ldev).expect("the volume of this claim");
+        access(family, volume, Tried::Read)
+    })
+}
+
+/// Reading tracks that may not be in cache.
+struct Stage<'a> {
+    m: &'a Mailbox,
+    core: &'a Core,
+    ldev: LdevId,
+    backing: BackingId,
+}
+
+impl Stage<'_> {
+    async fn track(
+        &self,
+        held: &Held<'_>,
+        track: TrackNo,
+        part: BlockRange,
+        out: &mut [u8],
+        room: &mut Room<'_>,
+    ) -> Result<(), HostError> {
+        let stored = held.with(|family| {
+            let volume = family.volume(self.ldev).expect("the volume of this claim");
+            volume.allocated.get(track) && !volume.metadata_only
+        });
+        if !stored {
+            out.fill(0);
+            return Ok(());
+        }
+        let home = self.core.home(self.backing);
+        let want = BlockMask::of(part);
+        let key = slot(self.backing, track);
+        if let Some(slot) = Pinned::of(self.m, &self.core.cache, key)
+            && slot.pin().valid().contains(want)
+        {
+            out.copy_from_slice(&slot.pin().data()[bytes_of(part)]);
+            return Ok(());
+        }
+        self.miss(&home, track, part, out, room).await
+    }
+
+    /// Reads the track from its drive, and keeps what is good of it.
+    async fn miss(
+        &self,
+        home: &Home,
+        track: TrackNo,
+        part: BlockRange,
+        out: &mut [u8],
+        room: &mut Room<'_>,
+    ) -> Result<(), HostError> {
+        let (ldev, geometry) = (self.ldev, home.geometry());
+        let key = slot(self.backing, track);
+        let pinned = Pinned::of(self.m, &self.core.cache, key);
+        let valid = pinned.as_ref().map_or(BlockMask::NONE, |p| p.pin().valid());
+        let missing = BlockMask::first(geometry.blocks_per_track()).without(valid);
+        let staged = read_track(self.m, home, track, room.buffer(), missing)
+            .await
+            .map_err(|_| HostError::Drive { ldev })?;
+        // Blocks in cache are newer than the drive.
+        out.copy_from_slice(&staged.data.bytes()[bytes_of(part)]);
+        if let Some(slot) = &pinned {
+            for run in slot.pin().valid().and(BlockMask::of(part)).runs() {
+                let to = BlockRange::new(BlockNo(run.start.0 - part.start.0), run.count());
+                out[bytes_of(to)].copy_from_slice(&slot.pin().data()[bytes_of(run)]);
+            }
+        }
+        drop(pinned);
+        let good = missing.without(staged.bad);
+        let (data, checks) = (staged.data, staged.checks);
+        self.m.wake(self.core.cache.install(key, data, checks, good));
+        match staged.bad.and(BlockMask::of(part)).iter().next() {
+            None => Ok(()),
+            Some(index) => {
+                let block = BlockNo(geometry.first_block(track).0 + index);
+                Err(HostError::Medium { ldev, block })
+            }
+        }
+    }
+}

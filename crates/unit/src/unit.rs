@@ -1,0 +1,249 @@
+//! The control unit 102: what a driver and an operator see of it.
+
+use crate::commands::command;
+use crate::core::Core;
+use crate::destage::{destage, flush};
+use crate::elemental::elemental_copy;
+use crate::history::HistoryEntry;
+use crate::host_read::host_read;
+use crate::host_write::{host_write, unmap};
+use crate::{Job, Mailbox, Plant, UnitConfig, UnitError};
+use diptych_cache::{Cache, CacheCounts};
+use diptych_cha::{HostOp, HostReply};
+use diptych_dka::Groups;
+use diptych_format::{BackingId, Geometry, LdevId, OwnerId, PairId, Time};
+use diptych_shared::{Change, Pair, PairOptions, Volume};
+use diptych_sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is due, as [`Unit::due`] says.
+#[derive(Debug)]
+pub struct Due {
+    /// Jobs to start now.
+    pub jobs: Vec<Job<()>>,
+    /// When to ask again, if nothing happens before.
+    pub next: Option<Time>,
+}
+
+/// The control unit. A handle: clones are the same unit.
+#[derive(Clone)]
+pub struct Unit {
+    core: Arc<Core>,
+}
+
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unit")
+    }
+}
+
+impl Unit {
+    /// A unit without volumes, over this hardware: one parity group a drive.
+    ///
+    /// # Errors
+    ///
+    /// If the cache cannot be made as configured.
+    pub fn new(config: UnitConfig, plant: &Plant) -> Result<Self, UnitError> {
+        let cache = Cache::new(config.cache)?;
+        let groups = Groups::single_drives(plant.drives());
+        Ok(Self { core: Arc::new(Core::new(config, cache, groups)) })
+    }
+
+    /// Makes a volume in a parity group. It is thin: it reads zero until it is written.
+    ///
+    /// # Errors
+    ///
+    /// If there is such a volume, no such group, or no room.
+    pub fn add_volume(
+        &self,
+        ldev: LdevId,
+        geometry: Geometry,
+        group_no: usize,
+    ) -> Result<(), UnitError> {
+        let (track_bytes, slot_bytes) =
+            (geometry.track_bytes(), self.core.config.cache.track_bytes);
+        if track_bytes > slot_bytes {
+            return Err(UnitError::TrackTooLarge { ldev, track_bytes, slot_bytes });
+        }
+        let backing = self.core.next_backing().ok_or(UnitError::NoBackings)?;
+        self.core.groups.allocate(backing, geometry, group_no)?;
+        let added = self.add(Volume::new(ldev, geometry, backing));
+        if added.is_err() {
+            self.core.groups.free(backing);
+        }
+        added
+    }
+
+    /// Makes a volume of maps and claims without payload, for experiments: it reads zero.
+    ///
+    /// # Errors
+    ///
+    /// If there is such a volume.
+    pub fn add_metadata_volume(&self, ldev: LdevId, geometry: Geometry) -> Result<(), UnitError> {
+        let backing = self.core.next_backing().ok_or(UnitError::NoBackings)?;
+        let mut volume = Volume::new(ldev, geometry, backing);
+        volume.metadata_only = true;
+        self.add(volume)
+    }
+
+    fn add(&self, volume: Volume) -> Result<(), UnitError> {
+        let (ldev, backing) = (volume.ldev, volume.backing);
+        self.core.shared.add_volume(volume)?;
+        self.core.backings.lock().insert(backing, ldev);
+        Ok(())
+    }
+
+    /// Removes a volume that is in no pair and in use by nobody. Its data is gone. Returns the jobs
+    /// that wait for its room, to be woken.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such volume, or it is paired or in use.
+    pub fn remove_volume(&self, ldev: LdevId) -> Result<crate::Wakes, UnitError> {
+        let backing = self.volume(ldev).map(|volume| volume.backing);
+        self.core.shared.remove_volume(ldev)?;
+        let Some(backing) = backing else { return Ok(Vec::new()) };
+        self.core.backings.lock().remove(&backing);
+        let wakes = self.core.cache.purge(backing, None);
+        self.core.groups.free(backing);
+        Ok(wakes)
+    }
+
+    /// Sets or resets the reserve attribute (Fig. 11A: 1516).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such volume, or it is in a pair.
+    pub fn set_reserved(&self, ldev: LdevId, reserved: bool) -> Result<(), UnitError> {
+        self.core.shared.with_family(ldev, |family| {
+            let paired = family.pair_of_secondary(ldev).is_some()
+                || family.pairs_of_primary(ldev).next().is_some();
+            if paired {
+                return Err(UnitError::Paired { ldev });
+            }
+            family.change(Change::Reserve { ldev, reserved });
+            Ok(())
+        })?
+    }
+
+    /// Changes pace and lanes of a pair, also while it is copied.
+    ///
+    /// # Errors
+    ///
+    /// If the volumes are no pair.
+    pub fn change_pace(
+        &self,
+        primary: LdevId,
+        secondary: LdevId,
+        options: PairOptions,
+    ) -> Result<(), UnitError> {
+        self.core.shared.with_family(primary, |family| {
+            let pair = family.pair_between(primary, secondary);
+            let (pair, quick) = pair
+                .map(|pair| (pair.id, pair.options.quick))
+                .ok_or(UnitError::NoPair { primary, secondary })?;
+            let options = PairOptions { quick, ..options };
+            family.change(Change::Options { pair, options });
+            self.core.scheduler.lock().change(pair, options);
+            Ok(())
+        })?
+    }
+
+    /// All volumes, ascending.
+    pub fn volumes(&self) -> Vec<Volume> {
+        let volumes = self.core.shared.volumes();
+        volumes.into_iter().filter_map(|ldev| self.volume(ldev)).collect()
+    }
+
+    /// A volume as it is now.
+    pub fn volume(&self, ldev: LdevId) -> Option<Volume> {
+        self.core.shared.with_family(ldev, |family| family.volume(ldev).cloned()).ok().flatten()
+    }
+
+    /// A pair as it is now, with its maps.
+    pub fn pair(&self, primary: LdevId, secondary: LdevId) -> Option<Pair> {
+        let find = |family: &mut diptych_shared::FamilyState| {
+            family.pair_between(primary, secondary).cloned()
+        };
+        self.core.shared.with_family(primary, find).ok().flatten()
+    }
+
+    /// All pairs, by number.
+    pub fn pairs(&self) -> Vec<Pair> {
+        let mut pairs: BTreeMap<PairId, Pair> = BTreeMap::new();
+        for ldev in self.core.shared.volumes() {
+            let of_volume = |family: &mut diptych_shared::FamilyState| {
+                family.pairs_of_primary(ldev).cloned().collect::<Vec<_>>()
+            };
+            let found = self.core.shared.with_family(ldev, of_volume).unwrap_or_default();
+            pairs.extend(found.into_iter().map(|pair| (pair.id, pair)));
+        }
+        pairs.into_values().collect()
+    }
+
+    /// The history, the oldest entry first.
+    pub fn history(&self) -> Vec<HistoryEntry> {
+        self.core.history.lock().entries()
+    }
+
+    /// The cache's counts.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.core.cache.counts()
+    }
+
+    /// Where a backing's track lies, for tools that look at the drives behind the unit's back.
+    pub fn home(&self, backing: BackingId) -> Option<diptych_dka::Home> {
+        self.core.groups.home(backing)
+    }
+
+    /// The job that carries out a host operation.
+    pub fn job(&self, owner: OwnerId, op: HostOp) -> Job<HostReply> {
+        let core = self.core.clone();
+        Job::new(owner, |m| async move { serve(&m, &core, op).await })
+    }
+
+    /// What is due at `now`: lanes and destages to start. Call it when a job says so
+    /// ([`Job::take_signals`]) and at the deadline of the last answer.
+    pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
+        let core = &self.core;
+        let mut scheduler = core.scheduler.lock();
+        let (turns, lanes_next) = scheduler.lanes_due(now);
+        if scheduler.delay_over(now) {
+            scheduler.destage_upto(core.cache.dirty_mark());
+        }
+        let asked = scheduler.destage_mark();
+        let need = core.cache.needs_destage();
+        let wanted = need.oldest_mark.is_some()
+            && (need.is_pressing() || asked.is_some_and(|upto| need.oldest_mark <= Some(upto)));
+        let destages = if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 };
+        let next = [lanes_next, scheduler.destage_at()].into_iter().flatten().min();
+        drop(scheduler);
+        let mut jobs = Vec::with_capacity(turns.len() + destages);
+        for turn in turns {
+            let core = core.clone();
+            jobs.push(Job::new(owner(), |m| async move { elemental_copy(&m, &core, turn).await }));
+        }
+        for _ in 0..destages {
+            let core = core.clone();
+            jobs.push(Job::new(owner(), |m| async move { destage(&m, &core).await }));
+        }
+        Due { jobs, next }
+    }
+}
+
+async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
+    let done = match op {
+        HostOp::Read { ldev, blocks } => {
+            return match host_read(m, core, ldev, blocks).await {
+                Ok(data) => HostReply::Data(data),
+                Err(error) => HostReply::Failed(error),
+            };
+        }
+        HostOp::Command(asked) => return HostReply::Outcome(command(m, core, asked).await),
+        HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
+        HostOp::Unmap { ldev, blocks } => unmap(m, core, ldev, blocks).await,
+        HostOp::Flush { ldev } => flush(m, core, ldev).await,
+    };
+    done.map_or_else(HostReply::Failed, |()| HostReply::Done)
+}
