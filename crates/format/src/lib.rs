@@ -9,6 +9,7 @@
 //! | [`Emulation`], [`Geometry`] | tracks and blocks of a volume |
 //! | [`LogicalAddress`], [`CheckField`], [`CheckArea`] | LA, generation and CD of a block (Fig. 10B: 1029, 1031) |
 //! | [`TrackBuf`], [`TrackPool`] | user data of one track (Fig. 10B: 1027), from a bounded pool |
+//! | [`BlockPrinter`], [`TrackPrinter`] | blocks and tracks as text |
 //! | [`BlockMask`] | a set of blocks of one track |
 //! | [`Step`], [`Wait`], [`Need`], [`Work`], [`Resource`], [`OwnerId`] | what a job asks of its driver |
 //! | [`Time`] | virtual time: passed in, never read |
@@ -30,6 +31,7 @@ mod check_area;
 mod geometry;
 mod id;
 mod mask;
+mod print;
 mod range;
 mod seam;
 mod time;
@@ -43,6 +45,7 @@ pub use id::{
     SectorNo, TrackNo,
 };
 pub use mask::BlockMask;
+pub use print::{BlockPrinter, TrackPrinter};
 pub use range::{BlockRange, TrackRange};
 pub use seam::{Answer, Need, Resource, Step, Wait, Work};
 pub use time::Time;
