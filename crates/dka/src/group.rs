@@ -141,6 +141,10 @@ impl Groups {
     }
 
     /// Gives a backing's place back. A backing that has none is left alone.
+    ///
+    /// # Panics
+    ///
+    /// If the group it was allocated from is gone: groups stay.
     pub fn free(&self, backing: BackingId) {
         let Some(home) = self.homes.write().remove(&backing) else { return };
         let of_home = self.groups.iter().find(|group| group.lock().drive == home.drive);

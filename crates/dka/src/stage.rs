@@ -37,6 +37,10 @@ fn drr_place(home: &Home, track: TrackNo) -> TrackPlace {
 /// # Errors
 ///
 /// If the drive fails as a whole.
+///
+/// # Panics
+///
+/// If the backing has no such track, or the port does not bring back what it was given.
 pub async fn read_track<P: Port>(
     port: &P,
     home: &Home,
@@ -127,6 +131,10 @@ pub struct TrackWrite {
 /// # Errors
 ///
 /// If a request fails. Some of the track may be written then.
+///
+/// # Panics
+///
+/// If the backing has no such track, or the port does not bring back what it was given.
 pub async fn write_track<P: Port>(
     port: &P,
     home: &Home,

@@ -1,9 +1,9 @@
 //! A change of a volume (Fig. 9): what has to happen before the data may change.
 
 use crate::Mailbox;
-use crate::copy_track::{Why, copy_track};
+use crate::copy_track::Why;
 use crate::core::Core;
-use crate::held::{Held, Room, Wanted};
+use crate::held::{Under, Wanted};
 use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
@@ -58,35 +58,24 @@ pub(crate) fn wanted_to_bring(family: &FamilyState, ldev: LdevId, tracks: TrackR
     Wanted { buffers: count, dirty: count }
 }
 
-/// Steps 901-907 for one track of one volume, and its marks: afterwards the track may change.
-///
-/// Used for internal copies into a volume that is itself a primary; a host's change of several
-/// tracks does the steps for all of them before it marks any.
-pub(crate) async fn prepare_track(
-    m: &Mailbox,
-    core: &Core,
-    held: &Held<'_>,
-    ldev: LdevId,
-    track: TrackNo,
-    room: &mut Room<'_>,
-) {
-    protect_track(m, core, held, ldev, track, room).await;
-    held.with(|family| mark(m, core, family, ldev, TrackRange::one(track)));
-}
+impl Under<'_> {
+    /// Steps 901-907 for one track of one volume, and its marks: afterwards the track may change.
+    ///
+    /// Used for internal copies into a volume that is itself a primary; a host's change of several
+    /// tracks does the steps for all of them before it marks any.
+    pub(crate) async fn prepare_track(&mut self, ldev: LdevId, track: TrackNo) {
+        self.protect_track(ldev, track).await;
+        let (m, core) = (self.m, self.core);
+        self.with(|family| mark(m, core, family, ldev, TrackRange::one(track)));
+    }
 
-/// Steps 902-907: every image that needs the old track gets it. A pair that cannot be served is
-/// suspended, and the change goes on.
-pub(crate) async fn protect_track(
-    m: &Mailbox,
-    core: &Core,
-    held: &Held<'_>,
-    ldev: LdevId,
-    track: TrackNo,
-    room: &mut Room<'_>,
-) {
-    let pairs = held.with(|family| pairs_to_protect(family, ldev, track));
-    if !pairs.is_empty() {
-        copy_track(m, core, held, ldev, &pairs, track, Why::Protect, room).await;
+    /// Steps 902-907: every image that needs the old track gets it. A pair that cannot be served is
+    /// suspended, and the change goes on.
+    pub(crate) async fn protect_track(&mut self, ldev: LdevId, track: TrackNo) {
+        let pairs = self.with(|family| pairs_to_protect(family, ldev, track));
+        if !pairs.is_empty() {
+            self.copy_track(ldev, &pairs, track, Why::Protect).await;
+        }
     }
 }
 

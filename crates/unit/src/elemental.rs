@@ -2,9 +2,9 @@
 
 use crate::Mailbox;
 use crate::change::wanted_for_change;
-use crate::copy_track::{Why, copy_track};
+use crate::copy_track::Why;
 use crate::core::Core;
-use crate::held::{Held, Room, Wanted};
+use crate::held::{Held, Room, Under, Wanted};
 use crate::scheduler::{Turn, TurnEnd};
 use diptych_format::{PairId, TrackNo, TrackRange};
 use diptych_shared::{FamilyState, PairStatus};
@@ -57,7 +57,7 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
         Ok(Search::Found(candidates, wanted)) => (candidates, wanted),
     };
     let Some((track, queue)) = choose(core, turn, &candidates) else { return TurnEnd::Busy };
-    let Ok(mut room) = Room::admit(m, core, wanted).await else { return TurnEnd::Stopped };
+    let Ok(room) = Room::admit(m, core, wanted).await else { return TurnEnd::Stopped };
     let tracks = TrackRange::one(track);
     let view = |family: &mut FamilyState| recheck(family, turn.pair, track);
     let (held, still) = if queue {
@@ -73,15 +73,13 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
         }
     };
     core.scheduler.lock().unskip(turn.pair, track);
-    match still {
-        // Somebody else copied it, or it needs more room than was asked for: look again.
-        Some(now) if wanted.covers(now) => {
-            let (pair, primary) = (turn.pair, turn.primary);
-            copy_track(m, core, &held, primary, &[pair], track, Why::Background, &mut room).await;
-            TurnEnd::Copied
-        }
-        _ => TurnEnd::Copied,
+    // Somebody else may have copied it, or it needs more room than was asked for: the next search
+    // tells.
+    if still.is_some_and(|now| wanted.covers(now)) {
+        let mut under = Under { m, core, held, room };
+        under.copy_track(turn.primary, &[turn.pair], track, Why::Background).await;
     }
+    TurnEnd::Copied
 }
 
 /// 601, 602: the next tracks whose inequality bit is 1, from the copy pointer on and around.

@@ -224,6 +224,22 @@ impl Drop for Room<'_> {
     }
 }
 
+/// What a job works with under its claim. The claim goes first, then the room.
+#[derive(Debug)]
+pub(crate) struct Under<'a> {
+    pub(crate) m: &'a Mailbox,
+    pub(crate) core: &'a Core,
+    pub(crate) held: Held<'a>,
+    pub(crate) room: Room<'a>,
+}
+
+impl Under<'_> {
+    /// Looks at, or changes, the family.
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut FamilyState) -> R) -> R {
+        self.held.with(body)
+    }
+}
+
 /// A place in the cache's queue.
 pub(crate) struct Waiting<'a> {
     core: &'a Core,

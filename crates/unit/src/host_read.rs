@@ -3,13 +3,13 @@
 use crate::Mailbox;
 use crate::access::access;
 use crate::change::{pair_to_bring, wanted_for_change, wanted_to_bring};
-use crate::copy_track::{Why, copy_track};
+use crate::copy_track::Why;
 use crate::core::{Core, slot};
-use crate::held::{Held, Pinned, Room, Wanted};
+use crate::held::{Held, Pinned, Room, Under, Wanted};
 use crate::host_write::{chunks, in_range};
 use bytes::{Bytes, BytesMut};
 use diptych_cha::{HostError, Tried};
-use diptych_dka::{Home, read_track};
+use diptych_dka::read_track;
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Geometry, LdevId, TrackNo,
 };
@@ -72,7 +72,6 @@ fn read_hits(
 }
 
 /// A pin for each track, `None` for one without storage; nothing at all if one is not in cache.
-#[expect(clippy::type_complexity, reason = "an answer, or not, or a refusal")]
 fn pin_hits<'a>(
     m: &'a Mailbox,
     core: &'a Core,
@@ -122,7 +121,7 @@ async fn read_misses(
     let mut wanted = Wanted { buffers: tracks.count() as usize, dirty: 0 };
     let own = wanted;
     loop {
-        let mut room = Room::admit(m, core, wanted).await.map_err(|e| e.host_error(ldev))?;
+        let room = Room::admit(m, core, wanted).await.map_err(|e| e.host_error(ldev))?;
         let view = |family: &mut FamilyState| {
             let volume = family.volume(ldev).expect("the volume is in its family");
             let to_bring = wanted_to_bring(family, ldev, tracks);
@@ -143,56 +142,49 @@ async fn read_misses(
             wanted = plan.wanted;
             continue;
         }
+        let under = Under { m, core, held, room };
+        let mut stage = Stage { under, ldev, backing: plan.backing };
         for track in tracks.iter() {
             let part = geometry.within(track, blocks);
             let (now, later) = out.split_at_mut(bytes_of(part).len());
             out = later;
-            bring(m, core, &held, ldev, track, &mut room).await?;
-            let stage = Stage { m, core, ldev, backing: plan.backing };
-            stage.track(&held, track, part, now, &mut room).await?;
+            stage.bring(track).await?;
+            stage.track(track, part, now).await?;
         }
         return Ok(());
     }
 }
 
-/// Copies a track that the secondary of a quick copy lacks.
-async fn bring(
-    m: &Mailbox,
-    core: &Core,
-    held: &Held<'_>,
-    ldev: LdevId,
-    track: TrackNo,
-    room: &mut Room<'_>,
-) -> Result<(), HostError> {
-    let lacking =
-        held.with(|family| pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.primary)));
-    let Some((pair, primary)) = lacking else { return Ok(()) };
-    copy_track(m, core, held, primary, &[pair], track, Why::Protect, room).await;
-    // A copy that failed has suspended the pair: the secondary is not to be read any more.
-    held.with(|family| {
-        let volume = family.volume(ldev).expect("the volume of this claim");
-        access(family, volume, Tried::Read)
-    })
-}
-
 /// Reading tracks that may not be in cache.
 struct Stage<'a> {
-    m: &'a Mailbox,
-    core: &'a Core,
+    under: Under<'a>,
     ldev: LdevId,
     backing: BackingId,
 }
 
 impl Stage<'_> {
+    /// Copies a track that the secondary of a quick copy lacks.
+    async fn bring(&mut self, track: TrackNo) -> Result<(), HostError> {
+        let ldev = self.ldev;
+        let lacking = self
+            .under
+            .with(|family| pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.primary)));
+        let Some((pair, primary)) = lacking else { return Ok(()) };
+        self.under.copy_track(primary, &[pair], track, Why::Protect).await;
+        // A copy that failed has suspended the pair: the secondary is not to be read any more.
+        self.under.with(|family| {
+            let volume = family.volume(ldev).expect("the volume of this claim");
+            access(family, volume, Tried::Read)
+        })
+    }
+
     async fn track(
-        &self,
-        held: &Held<'_>,
+        &mut self,
         track: TrackNo,
         part: BlockRange,
         out: &mut [u8],
-        room: &mut Room<'_>,
     ) -> Result<(), HostError> {
-        let stored = held.with(|family| {
+        let stored = self.under.with(|family| {
             let volume = family.volume(self.ldev).expect("the volume of this claim");
             volume.allocated.get(track) && !volume.metadata_only
         });
@@ -200,47 +192,45 @@ impl Stage<'_> {
             out.fill(0);
             return Ok(());
         }
-        let home = self.core.home(self.backing);
-        let want = BlockMask::of(part);
-        let key = slot(self.backing, track);
-        if let Some(slot) = Pinned::of(self.m, &self.core.cache, key)
-            && slot.pin().valid().contains(want)
+        let (m, core) = (self.under.m, self.under.core);
+        let pinned = Pinned::of(m, &core.cache, slot(self.backing, track));
+        if let Some(slot) = &pinned
+            && slot.pin().valid().contains(BlockMask::of(part))
         {
             out.copy_from_slice(&slot.pin().data()[bytes_of(part)]);
             return Ok(());
         }
-        self.miss(&home, track, part, out, room).await
+        self.miss(track, part, out, pinned).await
     }
 
     /// Reads the track from its drive, and keeps what is good of it.
     async fn miss(
-        &self,
-        home: &Home,
+        &mut self,
         track: TrackNo,
         part: BlockRange,
         out: &mut [u8],
-        room: &mut Room<'_>,
+        pinned: Option<Pinned<'_>>,
     ) -> Result<(), HostError> {
-        let (ldev, geometry) = (self.ldev, home.geometry());
-        let key = slot(self.backing, track);
-        let pinned = Pinned::of(self.m, &self.core.cache, key);
+        let (ldev, core) = (self.ldev, self.under.core);
+        let home = core.home(self.backing);
+        let geometry = home.geometry();
         let valid = pinned.as_ref().map_or(BlockMask::NONE, |p| p.pin().valid());
         let missing = BlockMask::first(geometry.blocks_per_track()).without(valid);
-        let staged = read_track(self.m, home, track, room.buffer(), missing)
-            .await
-            .map_err(|_| HostError::Drive { ldev })?;
-        // Blocks in cache are newer than the drive.
+        let buf = self.under.room.buffer();
+        let staged = read_track(self.under.m, &home, track, buf, missing).await;
+        let staged = staged.map_err(|_| HostError::Drive { ldev })?;
         out.copy_from_slice(&staged.data.bytes()[bytes_of(part)]);
+        // Blocks in cache are newer than the drive.
         if let Some(slot) = &pinned {
-            for run in slot.pin().valid().and(BlockMask::of(part)).runs() {
+            for run in valid.and(BlockMask::of(part)).runs() {
                 let to = BlockRange::new(BlockNo(run.start.0 - part.start.0), run.count());
                 out[bytes_of(to)].copy_from_slice(&slot.pin().data()[bytes_of(run)]);
             }
         }
         drop(pinned);
         let good = missing.without(staged.bad);
-        let (data, checks) = (staged.data, staged.checks);
-        self.m.wake(self.core.cache.install(key, data, checks, good));
+        let key = slot(self.backing, track);
+        self.under.m.wake(core.cache.install(key, staged.data, staged.checks, good));
         match staged.bad.and(BlockMask::of(part)).iter().next() {
             None => Ok(()),
             Some(index) => {

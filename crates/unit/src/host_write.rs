@@ -2,19 +2,18 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::{mark, pair_to_bring, protect_track, wanted_for_change, wanted_to_bring};
-use crate::copy_track::{Why, copy_track, note_dirty};
-use crate::core::{Core, slot};
-use crate::held::{Held, Room, Wanted};
+use crate::change::{mark, pair_to_bring, wanted_for_change, wanted_to_bring};
+use crate::copy_track::Why;
+use crate::core::Core;
+use crate::held::{Held, NotHeld, Room, Under, Wanted};
+use crate::slots::Slots;
 use bytes::Bytes;
 use diptych_cha::{HostError, Tried};
-use diptych_drr::{data_codes, seal_zeros};
+use diptych_drr::data_codes;
 use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, CheckField, Generation, Geometry,
-    LdevId, LogicalAddress, TrackNo, TrackRange,
+    BLOCK_BYTES, BackingId, BlockNo, BlockRange, Geometry, LdevId, TrackNo, TrackRange,
 };
-use diptych_shared::{Change, FamilyState};
-use diptych_sync::Arc;
+use diptych_shared::{Change, FamilyState, MapName};
 use diptych_sync::mutant;
 
 /// Writes blocks: chunks of at most 1 MiB, each with its own claim; the first failure ends the rest.
@@ -34,7 +33,8 @@ pub(crate) async fn host_write(
     for chunk in chunks(request, core.config.chunk_blocks) {
         let from = (chunk.start.0 - request.start.0) as usize * BLOCK_BYTES;
         let payload = data.slice(from..from + chunk.count() as usize * BLOCK_BYTES);
-        change(m, core, ldev, geometry, chunk, Payload::Data(payload)).await?;
+        let change = HostChange { ldev, geometry, blocks: chunk, payload: Payload::Data(payload) };
+        change.run(m, core).await?;
     }
     Ok(())
 }
@@ -49,7 +49,8 @@ pub(crate) async fn unmap(
     let geometry = core.geometry(ldev)?;
     let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
     for chunk in chunks(request, core.config.chunk_blocks) {
-        change(m, core, ldev, geometry, chunk, Payload::Zeros).await?;
+        let change = HostChange { ldev, geometry, blocks: chunk, payload: Payload::Zeros };
+        change.run(m, core).await?;
     }
     Ok(())
 }
@@ -61,7 +62,7 @@ pub(crate) fn in_range(
     block: BlockNo,
     count: u64,
 ) -> Result<BlockRange, HostError> {
-    let end = block.0.checked_add(count).unwrap_or(u64::MAX);
+    let end = block.0.saturating_add(count);
     let blocks = BlockRange { start: block, end: BlockNo(end) };
     let block_count = geometry.block_count();
     if end > block_count {
@@ -84,6 +85,14 @@ enum Payload {
     Zeros,
 }
 
+/// One chunk of a host's change.
+struct HostChange {
+    ldev: LdevId,
+    geometry: Geometry,
+    blocks: BlockRange,
+    payload: Payload,
+}
+
 /// What the family says of a change, under the claim.
 struct Plan {
     access: Result<(), HostError>,
@@ -96,256 +105,146 @@ struct Plan {
     marked: bool,
 }
 
-/// One chunk: admit, claim, 901-907 for all its tracks, marks, 909.
-async fn change(
-    m: &Mailbox,
-    core: &Core,
-    ldev: LdevId,
-    geometry: Geometry,
-    blocks: BlockRange,
-    payload: Payload,
-) -> Result<(), HostError> {
-    let tracks = geometry.tracks_of(blocks);
-    // The data's part of the check codes needs no claim.
-    let mut codes = Vec::new();
-    if let Payload::Data(data) = &payload {
-        data_codes(data, &mut codes);
+impl HostChange {
+    /// Admit, claim, 901-907 for all tracks, marks, 909.
+    async fn run(self, m: &Mailbox, core: &Core) -> Result<(), HostError> {
+        let failed = |error: NotHeld| error.host_error(self.ldev);
+        // The data's part of the check codes needs no claim.
+        let mut codes = Vec::new();
+        if let Payload::Data(data) = &self.payload {
+            data_codes(data, &mut codes);
+        }
+        let mut wanted = self.own();
+        loop {
+            let room = Room::admit(m, core, wanted).await.map_err(failed)?;
+            let view = |family: &mut FamilyState| self.plan(m, core, family, wanted);
+            let (held, mut plan) =
+                Held::claim(m, core, self.ldev, Some(self.tracks()), view).await.map_err(failed)?;
+            plan.access?;
+            if !wanted.covers(plan.wanted) {
+                wanted = plan.wanted;
+                continue; // gives back claim and room, and asks for more
+            }
+            let mut under = Under { m, core, held, room };
+            if !plan.marked {
+                self.protect(&mut under).await;
+                plan.fresh = under.with(|family| {
+                    // A copy that failed may have suspended the pair.
+                    self.access(family)?;
+                    Ok(self.mark(m, core, family))
+                })?;
+            }
+            if !plan.metadata_only {
+                let slots = Slots { geometry: self.geometry, backing: plan.backing };
+                match &self.payload {
+                    Payload::Data(data) => {
+                        slots.write(&mut under, self.blocks, data, &codes, &plan.fresh);
+                    }
+                    Payload::Zeros => slots.clear(&mut under, self.blocks, &plan.fresh),
+                }
+            }
+            return Ok(());
+        }
     }
-    let own = Wanted { buffers: tracks.count() as usize, dirty: tracks.count() as usize };
-    let mut wanted = own;
-    loop {
-        let mut room = Room::admit(m, core, wanted).await.map_err(|e| e.host_error(ldev))?;
-        let view = |family: &mut FamilyState| {
-            plan(m, core, family, ldev, geometry, blocks, &payload, own, wanted)
+
+    fn tracks(&self) -> TrackRange {
+        self.geometry.tracks_of(self.blocks)
+    }
+
+    /// What the change takes from the cache when nothing has to be copied first.
+    fn own(&self) -> Wanted {
+        let tracks = self.tracks().count() as usize;
+        Wanted { buffers: tracks, dirty: tracks }
+    }
+
+    fn access(&self, family: &FamilyState) -> Result<(), HostError> {
+        let volume = family.volume(self.ldev).expect("the volume is in its family");
+        access(family, volume, Tried::Write)
+    }
+
+    fn covers_whole(&self, track: TrackNo) -> bool {
+        let part = self.geometry.within(track, self.blocks);
+        part.count() == self.geometry.blocks_per_track()
+    }
+
+    /// Looks at the family as the claim is granted. Where nothing has to be copied first, the marks
+    /// are made at once: one visit to the family is enough then.
+    fn plan(&self, m: &Mailbox, core: &Core, family: &mut FamilyState, admitted: Wanted) -> Plan {
+        let (own, tracks) = (self.own(), self.tracks());
+        let volume = family.volume(self.ldev).expect("the volume is in its family");
+        let mut plan = Plan {
+            access: self.access(family),
+            backing: volume.backing,
+            metadata_only: volume.metadata_only,
+            wanted: own
+                .plus(wanted_for_change(family, self.ldev, tracks))
+                .plus(wanted_to_bring(family, self.ldev, tracks)),
+            fresh: Vec::new(),
+            marked: false,
         };
-        let (held, mut plan) =
-            Held::claim(m, core, ldev, Some(tracks), view).await.map_err(|e| e.host_error(ldev))?;
-        plan.access?;
-        if !wanted.covers(plan.wanted) {
-            wanted = plan.wanted;
-            continue; // gives back claim and room, and asks for more
+        if plan.access.is_ok() && plan.wanted == own && admitted.covers(own) {
+            plan.fresh = self.mark(m, core, family);
+            plan.marked = true;
         }
-        if !plan.marked {
-            protect(m, core, &held, ldev, geometry, blocks, &mut room).await;
-            // A copy that failed may have suspended the pair.
-            held.with(|family| {
-                let volume = family.volume(ldev).expect("the volume of this claim");
-                access(family, volume, Tried::Write)?;
-                plan.fresh = mark_change(m, core, family, ldev, geometry, blocks, &payload);
-                Ok(())
-            })?;
-        }
-        if !plan.metadata_only {
-            let write = Write { m, core, geometry, backing: plan.backing, fresh: &plan.fresh };
-            match &payload {
-                Payload::Data(data) => write.data(blocks, data, &codes, &mut room),
-                Payload::Zeros => write.zeros(blocks, &mut room),
+        plan
+    }
+
+    /// Steps 901-907 for every track of the chunk, before any of them changes.
+    async fn protect(&self, under: &mut Under<'_>) {
+        for track in self.tracks().iter() {
+            under.protect_track(self.ldev, track).await;
+            if mutant::removed("protect-every-track") {
+                break;
+            }
+            let lacking = under.with(|family| {
+                pair_to_bring(family, self.ldev, track).map(|pair| (pair.id, pair.primary))
+            });
+            let Some((pair, primary)) = lacking else { continue };
+            // Nothing stays of a track that is written whole: `mark` clears its C.
+            if !self.covers_whole(track) {
+                under.copy_track(primary, &[pair], track, Why::Protect).await;
             }
         }
-        return Ok(());
     }
-}
 
-/// Looks at the family as the claim is granted. Where nothing has to be copied first, the marks are
-/// made at once: one visit to the family is enough then.
-#[expect(clippy::too_many_arguments, reason = "one step of one flowchart")]
-fn plan(
-    m: &Mailbox,
-    core: &Core,
-    family: &mut FamilyState,
-    ldev: LdevId,
-    geometry: Geometry,
-    blocks: BlockRange,
-    payload: &Payload,
-    own: Wanted,
-    admitted: Wanted,
-) -> Plan {
-    let tracks = geometry.tracks_of(blocks);
-    let volume = family.volume(ldev).expect("the volume is in its family");
-    let mut plan = Plan {
-        access: access(family, volume, Tried::Write),
-        backing: volume.backing,
-        metadata_only: volume.metadata_only,
-        wanted: own
-            .plus(wanted_for_change(family, ldev, tracks))
-            .plus(wanted_to_bring(family, ldev, tracks)),
-        fresh: Vec::new(),
-        marked: false,
-    };
-    if plan.access.is_ok() && plan.wanted == own && admitted.covers(own) {
-        plan.fresh = mark_change(m, core, family, ldev, geometry, blocks, payload);
-        plan.marked = true;
-    }
-    plan
-}
-
-/// Steps 901-907 for every track of the chunk, before any of them changes.
-async fn protect(
-    m: &Mailbox,
-    core: &Core,
-    held: &Held<'_>,
-    ldev: LdevId,
-    geometry: Geometry,
-    blocks: BlockRange,
-    room: &mut Room<'_>,
-) {
-    for track in geometry.tracks_of(blocks).iter() {
-        protect_track(m, core, held, ldev, track, room).await;
-        if mutant::removed("protect-every-track") {
-            break;
-        }
-        let bring = held
-            .with(|family| pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.primary)));
-        let Some((pair, primary)) = bring else { continue };
-        if is_whole(geometry, track, blocks) {
-            continue; // nothing of the old track stays: `mark_change` clears C
-        }
-        copy_track(m, core, held, primary, &[pair], track, Why::Protect, room).await;
-    }
-}
-
-fn is_whole(geometry: Geometry, track: TrackNo, blocks: BlockRange) -> bool {
-    geometry.within(track, blocks).count() == geometry.blocks_per_track()
-}
-
-/// Makes all marks of a change, before its data is visible. Returns the tracks that had no storage.
-fn mark_change(
-    m: &Mailbox,
-    core: &Core,
-    family: &mut FamilyState,
-    ldev: LdevId,
-    geometry: Geometry,
-    blocks: BlockRange,
-    payload: &Payload,
-) -> Vec<TrackNo> {
-    let tracks = geometry.tracks_of(blocks);
-    if let Some(pair) = family.pair_of_secondary(ldev).map(|pair| pair.id) {
-        for track in tracks.iter() {
-            let brought = pair_to_bring(family, ldev, track).is_none();
-            if !brought && is_whole(geometry, track, blocks) {
-                let change = Change::Clear {
-                    pair,
-                    map: diptych_shared::MapName::C,
-                    tracks: TrackRange::one(track),
-                };
-                if let Some(transition) = family.change(change) {
-                    let pair = family.pair(pair).expect("the pair just changed");
-                    core.record_transition(m.now(), pair, transition);
+    /// Makes all marks of the change, before its data is visible. Returns the tracks that had no
+    /// storage.
+    fn mark(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) -> Vec<TrackNo> {
+        let (ldev, tracks) = (self.ldev, self.tracks());
+        self.mark_as_secondary(m, core, family);
+        mark(m, core, family, ldev, tracks);
+        let allocated = &family.volume(ldev).expect("the volume of this claim").allocated;
+        let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !allocated.get(*t)).collect();
+        match self.payload {
+            Payload::Data(_) if fresh.is_empty() => {}
+            Payload::Data(_) => {
+                family.change(Change::Allocate { ldev, tracks });
+            }
+            Payload::Zeros => {
+                for track in tracks.iter().filter(|t| self.covers_whole(*t)) {
+                    family.change(Change::Deallocate { ldev, tracks: TrackRange::one(track) });
                 }
             }
         }
+        fresh
+    }
+
+    /// The host changes a secondary: DS is set, and a whole track is not to be copied any more.
+    fn mark_as_secondary(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) {
+        let (secondary, tracks) = (self.ldev, self.tracks());
+        let Some(pair) = family.pair_of_secondary(secondary).map(|pair| pair.id) else { return };
+        for track in tracks.iter().filter(|t| self.covers_whole(*t)) {
+            if pair_to_bring(family, secondary, track).is_none() {
+                continue;
+            }
+            let clear = Change::Clear { pair, map: MapName::C, tracks: TrackRange::one(track) };
+            if let Some(transition) = family.change(clear) {
+                let pair = family.pair(pair).expect("the pair just changed");
+                core.record_transition(m.now(), pair, transition);
+            }
+        }
         if !mutant::removed("mark-secondary-changes") {
-            family.change(Change::SecondaryChange { secondary: ldev, tracks });
+            family.change(Change::SecondaryChange { secondary, tracks });
         }
-    }
-    mark(m, core, family, ldev, tracks);
-    let allocated = &family.volume(ldev).expect("the volume of this claim").allocated;
-    let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !allocated.get(*t)).collect();
-    match payload {
-        Payload::Data(_) if fresh.is_empty() => {}
-        Payload::Data(_) => {
-            family.change(Change::Allocate { ldev, tracks });
-        }
-        Payload::Zeros => {
-            for track in tracks.iter().filter(|t| is_whole(geometry, *t, blocks)) {
-                family.change(Change::Deallocate { ldev, tracks: TrackRange::one(track) });
-            }
-        }
-    }
-    fresh
-}
-
-/// Step 909: the data goes into the cache.
-struct Write<'a> {
-    m: &'a Mailbox,
-    core: &'a Core,
-    geometry: Geometry,
-    backing: BackingId,
-    fresh: &'a [TrackNo],
-}
-
-impl Write<'_> {
-    /// Writes data whose blocks have these codes.
-    fn data(&self, blocks: BlockRange, data: &[u8], codes: &[u32], room: &mut Room<'_>) {
-        let generation = self.core.next_generation();
-        let mut done = 0;
-        for track in self.geometry.tracks_of(blocks).iter() {
-            let part = self.geometry.within(track, blocks);
-            let count = part.count() as usize;
-            let bytes = &data[done * BLOCK_BYTES..(done + count) * BLOCK_BYTES];
-            self.track(track, part, bytes, &codes[done..done + count], generation, room);
-            done += count;
-        }
-        note_dirty(self.m, self.core);
-    }
-
-    /// Writes zeros over parts of tracks, and drops whole ones.
-    fn zeros(&self, blocks: BlockRange, room: &mut Room<'_>) {
-        let generation = self.core.next_generation();
-        for track in self.geometry.tracks_of(blocks).iter() {
-            let part = self.geometry.within(track, blocks);
-            if part.count() == self.geometry.blocks_per_track() {
-                let one = Some(TrackRange::one(track));
-                self.m.wake(self.core.cache.purge(self.backing, one));
-            } else if !self.fresh.contains(&track) {
-                let bytes = vec![0; part.count() as usize * BLOCK_BYTES];
-                let codes = vec![diptych_drr::DATA_CODE_OF_ZEROS; part.count() as usize];
-                self.track(track, part, &bytes, &codes, generation, room);
-            }
-        }
-        note_dirty(self.m, self.core);
-    }
-
-    /// Writes a part of one track, or all of it.
-    fn track(
-        &self,
-        track: TrackNo,
-        part: BlockRange,
-        bytes: &[u8],
-        codes: &[u32],
-        generation: Generation,
-        room: &mut Room<'_>,
-    ) {
-        let key = slot(self.backing, track);
-        let per_track = self.geometry.blocks_per_track();
-        let whole = BlockMask::first(per_track);
-        let at = part.start.0 as usize * BLOCK_BYTES;
-        let first = self.geometry.first_block(track).0;
-        let field = |index: u64| {
-            let block = BlockNo(first + index);
-            let la = LogicalAddress { backing: self.backing, block };
-            CheckField::sealed(codes[(index - part.start.0) as usize], la, generation)
-        };
-        let is_whole = part.count() == per_track;
-        let wakes = if is_whole || self.fresh.contains(&track) {
-            // The whole track is new: swap a buffer in.
-            let mut buf = room.buffer();
-            let data = &mut buf.bytes_mut()[..self.geometry.track_bytes()];
-            let place = diptych_drr::TrackPlace {
-                backing: self.backing,
-                first_block: BlockNo(first),
-                block_count: per_track,
-            };
-            let mut checks = if is_whole {
-                diptych_format::CheckArea::zeroed(per_track)
-            } else {
-                data.fill(0);
-                seal_zeros(place, generation)
-            };
-            data[at..at + bytes.len()].copy_from_slice(bytes);
-            for index in part.start.0..part.end.0 {
-                checks.set(index, field(index));
-            }
-            let (data, checks) = (Arc::new(buf), Arc::new(checks));
-            self.core.cache.put(key, data, checks, whole, true, false, room.admission())
-        } else {
-            let mut write = self.core.cache.begin_write(key, per_track, room.admission());
-            write.data_mut()[at..at + bytes.len()].copy_from_slice(bytes);
-            for index in part.start.0..part.end.0 {
-                write.set_check(index, field(index));
-            }
-            self.core.cache.commit_write(write, BlockMask::of(part), room.admission())
-        };
-        self.m.wake(wakes);
     }
 }

@@ -7,7 +7,7 @@
 //! | Fig. 6: elemental copy | `elemental`, `copy_track` |
 //! | Fig. 9: change request | `host_write`, `change`, `copy_track` |
 //!
-//! Each flowchart is a [`Job`]: an `async fn` over its [`Mailbox`] that a driver turns. A job asks for
+//! Each flowchart is a [`Job`]: an `async fn` over its mailbox that a driver turns. A job asks for
 //! [`Effect`]s, which [`Plant::perform`] does, and waits for room in the cache or for a claim; it never
 //! blocks, reads no clock and starts no thread.
 //!
@@ -68,6 +68,7 @@ mod host_write;
 mod job;
 mod mailbox;
 mod scheduler;
+mod slots;
 mod unit;
 
 pub use config::UnitConfig;
@@ -75,5 +76,7 @@ pub use effect::{Effect, Event, Plant};
 pub use error::UnitError;
 pub use history::{HistoryEntry, Message, MessageType};
 pub use job::Job;
-pub use mailbox::{Mailbox, Reply, Wakes};
+pub use mailbox::{Reply, Wakes};
+
+pub(crate) use mailbox::Mailbox;
 pub use unit::{Due, Unit};

@@ -34,7 +34,7 @@ pub enum Reply {
 ///
 /// One thread at a time turns a job, so the mailbox is handed over with it.
 #[derive(Debug)]
-pub struct Mailbox {
+pub(crate) struct Mailbox {
     owner: OwnerId,
     inner: HandOff<Inner>,
 }
@@ -54,17 +54,17 @@ impl Mailbox {
     }
 
     /// The job's id.
-    pub fn owner(&self) -> OwnerId {
+    pub(crate) fn owner(&self) -> OwnerId {
         self.owner
     }
 
     /// The time at which the driver last turned the crank.
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.inner.with(|inner| inner.now)
     }
 
     /// Waits.
-    pub async fn wait(&self, wait: Wait) -> Answer {
+    pub(crate) async fn wait(&self, wait: Wait) -> Answer {
         match self.ask(Ask::Wait(wait)).await {
             Reply::Wait(answer) => answer,
             Reply::Events(_) => panic!("events in answer to a wait"),
@@ -72,14 +72,14 @@ impl Mailbox {
     }
 
     /// Has one effect performed.
-    pub async fn perform(&self, effect: Effect) -> Event {
+    pub(crate) async fn perform(&self, effect: Effect) -> Event {
         let mut events = self.perform_all(vec![effect]).await;
         assert_eq!(events.len(), 1, "one event for one effect");
         events.remove(0)
     }
 
     /// Has several effects performed, at once where the driver can (fork-join).
-    pub async fn perform_all(&self, effects: Vec<Effect>) -> Vec<Event> {
+    pub(crate) async fn perform_all(&self, effects: Vec<Effect>) -> Vec<Event> {
         let count = effects.len();
         match self.ask(Ask::Do(effects)).await {
             Reply::Events(events) => {
@@ -91,7 +91,7 @@ impl Mailbox {
     }
 
     /// Has a transfer performed.
-    pub async fn transfer(&self, op: drr::Op) -> drr::Done {
+    pub(crate) async fn transfer(&self, op: drr::Op) -> drr::Done {
         match self.perform(Effect::Transfer(op)).await {
             Event::Transfer(done) => done,
             Event::Disk(_) => panic!("a drive's answer to a transfer"),
@@ -99,14 +99,14 @@ impl Mailbox {
     }
 
     /// Owners that the driver is to wake once this job stops or ends.
-    pub fn wake(&self, wakes: Wakes) {
+    pub(crate) fn wake(&self, wakes: Wakes) {
         if !wakes.is_empty() {
             self.inner.with(|inner| inner.wakes.extend(wakes));
         }
     }
 
     /// Work may have become due: the driver is to call [`crate::Unit::due`].
-    pub fn kick(&self) {
+    pub(crate) fn kick(&self) {
         self.inner.with(|inner| inner.kick = true);
     }
 
