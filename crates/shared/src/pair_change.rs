@@ -1,0 +1,177 @@
+//! What each change does to one pair: the maps and the status move together.
+
+use crate::{MapName, Pair, PairOptions, PairStatus, Phase, TrackMap};
+use diptych_format::{ImageNo, TrackNo, TrackRange};
+
+impl Pair {
+    /// Bits of a map are set.
+    pub(crate) fn set(&mut self, map: MapName, tracks: TrackRange) {
+        self.map_mut(map).set_range(tracks);
+    }
+
+    /// Bits of a map are cleared.
+    pub(crate) fn clear(&mut self, map: MapName, tracks: TrackRange) {
+        self.map_mut(map).clear_range(tracks);
+        if map == MapName::C {
+            self.unreadable.clear_range(tracks);
+            self.end_copy_if_done();
+        }
+    }
+
+    /// A track was copied: steps 609 and 606 to 607, or 907.
+    pub(crate) fn copied(&mut self, track: TrackNo, protecting: bool) {
+        let Self { id, status, .. } = *self;
+        assert!(
+            !matches!(status, PairStatus::Copied | PairStatus::Suspended),
+            "invariant: pair {id} is {status}, no copy of it may end"
+        );
+        assert!(self.c.clear(track), "invariant: pair {id}, track {track} copied while its C is 0");
+        self.unreadable.clear(track); // 609, 907
+        self.copied_tracks += 1;
+        if protecting {
+            self.protected_tracks += 1;
+        } else {
+            self.copy_pointer = TrackNo(track.0 + 1); // 606, 607
+        }
+        self.end_copy_if_done();
+    }
+
+    /// Tracks of the primary are about to change: the marks of Fig. 9.
+    pub(crate) fn primary_changes(&mut self, tracks: TrackRange) {
+        let Self { id, status, .. } = *self;
+        if status == PairStatus::PairedNotCopied {
+            self.c.set_range(tracks);
+            self.a.set_range(tracks);
+        } else {
+            assert!(
+                status != PairStatus::CopyInProgress || !self.c.any_in(tracks),
+                "invariant I1: pair {id}, tracks {tracks} change before their copy (904-907)"
+            );
+            self.dp.set_range(tracks);
+        }
+        self.unreadable.clear_range(tracks);
+    }
+
+    /// Tracks of the secondary change by themselves.
+    pub(crate) fn secondary_changes(&mut self, tracks: TrackRange) {
+        self.ds.set_range(tracks);
+    }
+
+    /// 802 becomes 803 (Fig. 8), and 804 at once if nothing is left to copy.
+    pub(crate) fn accept_copy(&mut self, image: ImageNo, options: PairOptions) {
+        let Self { id, status, .. } = *self;
+        assert!(
+            status == PairStatus::PairedNotCopied,
+            "invariant: pair {id} is {status}, it cannot accept a copy"
+        );
+        assert!(
+            self.dp.is_empty() && self.ds.is_empty(),
+            "invariant I2: pair {id} has differences outside C in 802"
+        );
+        self.status = PairStatus::CopyInProgress;
+        self.image = image;
+        self.start_copier(options);
+        self.end_copy_if_done();
+    }
+
+    /// 804 or suspended becomes 802.
+    pub(crate) fn resync(&mut self, options: PairOptions) {
+        let Self { id, status, .. } = *self;
+        assert!(
+            matches!(status, PairStatus::Copied | PairStatus::Suspended),
+            "invariant: pair {id} is {status}, it cannot be resynchronized"
+        );
+        self.all_changes_to_c();
+        if status == PairStatus::Copied {
+            self.a = self.c.clone();
+            self.a_from = self.image;
+        } else {
+            self.a.or_assign(&self.c);
+        }
+        self.follow(options);
+    }
+
+    /// Any status becomes suspended.
+    pub(crate) fn suspend(&mut self, all_different: bool) {
+        self.status = PairStatus::Suspended;
+        self.copier = false;
+        self.image = ImageNo(0);
+        if all_different {
+            self.c.set_all();
+        }
+    }
+
+    /// A track of the primary cannot be read.
+    pub(crate) fn note_unreadable(&mut self, track: TrackNo) {
+        let Self { id, status, .. } = *self;
+        assert!(
+            status == PairStatus::PairedNotCopied && self.c.get(track),
+            "invariant: pair {id} is {status}, track {track} is not waiting to be copied"
+        );
+        self.unreadable.set(track);
+    }
+
+    /// What holds between changes. Takes constant time.
+    pub(crate) fn assert_whole(&self) {
+        let Self { id, status, .. } = *self;
+        let holds = match status {
+            PairStatus::CopyInProgress => !self.c.is_empty(),
+            PairStatus::Copied => self.c.is_empty(),
+            PairStatus::PairedNotCopied | PairStatus::Restoring | PairStatus::Suspended => true,
+        };
+        assert!(holds, "invariant: pair {id} is {status} with {} tracks in C", self.c.count());
+        assert!(self.options.lanes > 0, "invariant: pair {id} has no lane");
+        assert!(
+            self.unreadable.count() <= self.c.count(),
+            "invariant: pair {id} has unreadable tracks outside C"
+        );
+    }
+
+    /// The end of a copy is an empty C (step 504), in the same change.
+    fn end_copy_if_done(&mut self) {
+        if !self.c.is_empty() {
+            return;
+        }
+        match self.status {
+            PairStatus::CopyInProgress => self.status = PairStatus::Copied,
+            PairStatus::PairedNotCopied if self.copier => self.phase = Phase::Duplex,
+            PairStatus::Restoring => {
+                // What hosts wrote to the primary meanwhile is all that the secondary lacks.
+                self.all_changes_to_c();
+                self.a.or_assign(&self.c);
+                self.follow(self.options);
+            }
+            PairStatus::PairedNotCopied | PairStatus::Copied | PairStatus::Suspended => {}
+        }
+    }
+
+    /// Enters 802 after a first image: the secondary follows until C is empty, and on.
+    fn follow(&mut self, options: PairOptions) {
+        self.status = PairStatus::PairedNotCopied;
+        self.phase = if self.c.is_empty() { Phase::Duplex } else { Phase::Resync };
+        self.image = ImageNo(0);
+        self.start_copier(options);
+    }
+
+    /// C = C or DP or DS, DP = DS = 0.
+    fn all_changes_to_c(&mut self) {
+        self.c.or_assign(&self.dp.take());
+        self.c.or_assign(&self.ds.take());
+    }
+
+    fn start_copier(&mut self, options: PairOptions) {
+        self.options = options;
+        self.copier = true;
+        self.copy_pointer = TrackNo(0);
+        self.unreadable.clear_all();
+    }
+
+    fn map_mut(&mut self, name: MapName) -> &mut TrackMap {
+        match name {
+            MapName::C => &mut self.c,
+            MapName::Dp => &mut self.dp,
+            MapName::Ds => &mut self.ds,
+            MapName::A => &mut self.a,
+        }
+    }
+}
