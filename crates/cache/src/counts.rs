@@ -1,0 +1,44 @@
+//! What the cache says of itself.
+
+/// Counts of a cache, taken one shard after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Slots in the directory.
+    pub slots: usize,
+    /// Of these, slots with dirty blocks.
+    pub dirty_slots: usize,
+    /// Slots that may yet become dirty by admissions granted.
+    pub dirty_permits: usize,
+    /// Buffers in use or promised to admissions.
+    pub buffers: usize,
+    /// Look-ups by [`Cache::read`](crate::Cache::read) that found all blocks.
+    pub hits: u64,
+    /// Those that did not.
+    pub misses: u64,
+    /// Clean slots that had to go for want of room.
+    pub evictions: u64,
+    /// Owners that wait for room or for clean slots.
+    pub waiters: usize,
+}
+
+/// What asks for destaging.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DestageNeed {
+    /// Slots with dirty blocks.
+    pub dirty_slots: usize,
+    /// Whether these are more than the low watermark.
+    pub over_low_watermark: bool,
+    /// Owners that wait for room.
+    pub room_waiters: usize,
+    /// All slots up to this mark are waited for to become clean.
+    pub clean_upto: Option<u64>,
+    /// The mark of the slot that has been dirty for longest, failed ones excepted.
+    pub oldest_mark: Option<u64>,
+}
+
+impl DestageNeed {
+    /// Whether anything but idle time asks for it.
+    pub fn is_pressing(&self) -> bool {
+        self.over_low_watermark || self.room_waiters > 0 || self.clean_upto.is_some()
+    }
+}

@@ -1,0 +1,108 @@
+//! Destaging: dirty slots on their way to the drive.
+
+use crate::shard::{Ending, Snapshot};
+use crate::{Cache, Pin, SlotKey, Wakes};
+use diptych_format::{BackingId, BlockMask, CheckArea, TrackBuf};
+use diptych_sync::Arc;
+use diptych_sync::atomic::Ordering;
+
+/// A dirty slot on its way to the drive: a snapshot of it, pinned.
+///
+/// It ends with [`Cache::destage_done`] or [`Cache::put_back`]; until then the cache offers no
+/// other destage of that slot.
+#[must_use = "a destage that is not ended keeps its slot dirty for ever"]
+#[derive(Debug)]
+pub struct Destage {
+    pin: Pin,
+    snapshot: Snapshot,
+}
+
+impl Destage {
+    /// Which track it is.
+    pub fn key(&self) -> SlotKey {
+        self.pin.key()
+    }
+
+    /// The snapshot, as a pin.
+    pub fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
+    /// Another handle of the data; to be gone before the destage is ended.
+    pub fn handle(&self) -> Arc<TrackBuf> {
+        self.pin.handle()
+    }
+
+    /// Another handle of the check fields.
+    pub fn checks_handle(&self) -> Arc<CheckArea> {
+        self.pin.checks_handle()
+    }
+
+    /// The blocks that are valid in the snapshot.
+    pub fn valid(&self) -> BlockMask {
+        self.pin.valid()
+    }
+
+    /// The blocks to write.
+    pub fn dirty(&self) -> BlockMask {
+        self.snapshot.dirty
+    }
+
+    /// The version of the slot that is written.
+    pub fn version(&self) -> u64 {
+        self.snapshot.version
+    }
+}
+
+impl Cache {
+    /// The slot that has been dirty for longest, of the next shard that has one: none whose track
+    /// is being destaged or written, and only slots up to mark `urgent_upto`, if there is one.
+    pub fn next_dirty(&self, urgent_upto: Option<u64>) -> Option<Destage> {
+        let first = self.destage_turn.fetch_add(1, Ordering::Relaxed);
+        (0..self.shards.len()).find_map(|step| {
+            let no = first.wrapping_add(step) & (self.shards.len() - 1);
+            let (pin, snapshot) = self.shards[no].lock().take_dirty(urgent_upto)?;
+            Some(Destage { pin, snapshot })
+        })
+    }
+
+    /// Ends a destage. `ok`: the drive has the snapshot, and the slot is clean unless it was changed
+    /// meanwhile. Otherwise the slot keeps its data and is *failed*: it is not offered again until
+    /// [`Cache::retry_failed`], and who waits for it to become clean is cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If it belongs to another cache, where that shows.
+    pub fn destage_done(&self, destage: Destage, ok: bool) -> Wakes {
+        self.end(destage, if ok { Ending::Written } else { Ending::Failed })
+    }
+
+    /// Ends a destage that has not written anything: the slot is as dirty and as old as before.
+    pub fn put_back(&self, destage: Destage) -> Wakes {
+        self.end(destage, Ending::PutBack)
+    }
+
+    fn end(&self, destage: Destage, ending: Ending) -> Wakes {
+        let Destage { pin: Pin { place, content, .. }, snapshot } = destage;
+        // First the handles, then the count: as for any pin.
+        drop(content);
+        let cleaned = {
+            let mut shard = self.shard(place.key);
+            shard.unpin(place);
+            shard.end_destage(place, snapshot, ending)
+        };
+        self.room_changed(usize::from(cleaned))
+    }
+
+    /// Whether a destage of the backing is in flight, of a slot that is there or was purged: the
+    /// backing's place on its drive is not to be given to another one yet.
+    pub fn is_destaging(&self, backing: BackingId) -> bool {
+        self.shards.iter().any(|shard| shard.lock().is_destaging_any(backing))
+    }
+
+    /// Offers the failed slots of a backing again; how many there were.
+    pub fn retry_failed(&self, backing: BackingId) -> usize {
+        let again = |key: SlotKey| key.backing == backing;
+        self.shards.iter().map(|shard| shard.lock().retry_failed(again)).sum()
+    }
+}

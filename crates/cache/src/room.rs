@@ -1,0 +1,294 @@
+//! Room: buffers and places for dirty slots, asked for before a claim and waited for in order.
+
+use crate::wait_clean::CleanWaiter;
+use crate::{Cache, CacheError, Wakes};
+use diptych_format::{Answer, OwnerId, TrackBuf, TrackPool};
+use diptych_sync::atomic::Ordering;
+use diptych_sync::mutant;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+
+/// Room that a job holds. Give what is left back with [`Cache::return_room`].
+#[must_use = "room that is not returned is lost"]
+#[derive(Debug)]
+pub struct Admission {
+    room: Need,
+    pool: TrackPool,
+    pressing: bool,
+}
+
+/// How an admission was answered.
+#[must_use]
+#[derive(Debug)]
+pub enum Admit {
+    /// There is room.
+    Granted(Admission),
+    /// The owner is told [`Answer::Granted`] when there is, and fetches it with
+    /// [`Cache::admitted`].
+    Queued,
+}
+
+/// Buffers, and slots that may become dirty.
+#[derive(Debug, Clone, Copy)]
+struct Need {
+    buffers: usize,
+    dirty: usize,
+}
+
+/// Who waits, and what is promised: under the room's lock, which is taken before a shard's.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// Dirty slots, and the places of admissions for more.
+    pub(crate) dirty_used: usize,
+    queue: VecDeque<(OwnerId, Need)>,
+    /// Granted, not fetched yet.
+    granted: FxHashMap<OwnerId, Need>,
+    pub(crate) clean: Vec<CleanWaiter>,
+    /// Buffers reserved in the pool and promised to nobody. Admissions leave the destage reserve.
+    pub(crate) stock: usize,
+    /// The value of `Cache::pressed`.
+    pressed: bool,
+    /// The shard that evicts next.
+    evict_turn: usize,
+}
+
+impl Waiting {
+    pub(crate) fn new() -> Self {
+        Self {
+            dirty_used: 0,
+            queue: VecDeque::new(),
+            granted: FxHashMap::default(),
+            clean: Vec::new(),
+            stock: 0,
+            pressed: false,
+            evict_turn: 0,
+        }
+    }
+
+    pub(crate) fn waiters(&self) -> usize {
+        self.queue.len() + self.clean.len()
+    }
+
+    pub(crate) fn room_waiters(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn take_back(&mut self, room: Need) {
+        self.stock += room.buffers;
+        self.dirty_used -= room.dirty;
+    }
+
+    /// Whether one more may wait.
+    pub(crate) fn check_limit(&self, waiters_max: usize) -> Result<(), CacheError> {
+        if self.waiters() + self.granted.len() >= waiters_max {
+            return Err(CacheError::TooManyWaiters { waiters_max });
+        }
+        Ok(())
+    }
+}
+
+impl Admission {
+    /// Buffers left in it.
+    pub fn buffers(&self) -> usize {
+        self.room.buffers
+    }
+
+    /// Slots that it still lets become dirty.
+    pub fn dirty(&self) -> usize {
+        self.room.dirty
+    }
+
+    /// Whether more slots were dirty than the low watermark when it was granted: destaging is due.
+    pub fn is_pressing(&self) -> bool {
+        self.pressing
+    }
+
+    /// Takes a buffer; its content is whatever its last user left. One that is not used is dropped
+    /// before the admission is returned.
+    ///
+    /// # Panics
+    ///
+    /// If none is left.
+    pub fn buffer(&mut self) -> TrackBuf {
+        let left = self.room.buffers.checked_sub(1);
+        self.room.buffers = left.expect("the admission has a buffer left");
+        self.pool.take_reserved()
+    }
+
+    /// A slot became dirty: its place is now counted with the dirty slots.
+    pub(crate) fn use_dirty(&mut self) {
+        let left = self.room.dirty.checked_sub(1);
+        self.room.dirty = left.expect("the admission has a place for a dirty slot left");
+    }
+}
+
+impl Cache {
+    /// Asks for `buffers` buffers and `dirty` slots that may become dirty. The owner holds nothing
+    /// and waits for nothing else.
+    ///
+    /// # Errors
+    ///
+    /// If that can never be had, or too many wait.
+    pub fn admit(&self, owner: OwnerId, buffers: usize, dirty: usize) -> Result<Admit, CacheError> {
+        let need = Need { buffers, dirty };
+        let buffers_max = self.config.admission_buffers_max();
+        let dirty_max = self.config.write_pending_limit_slots;
+        if buffers > buffers_max || dirty > dirty_max {
+            return Err(CacheError::NeverFits { buffers, dirty, buffers_max, dirty_max });
+        }
+        let mut waiting = self.room.lock();
+        let granted = waiting.queue.is_empty() && self.reserve(&mut waiting, need);
+        if !granted {
+            waiting.check_limit(self.config.waiters_max)?;
+            waiting.queue.push_back((owner, need));
+        }
+        self.press(&mut waiting, !granted);
+        let admission = granted.then(|| self.admission(&waiting, need));
+        drop(waiting);
+        Ok(admission.map_or(Admit::Queued, Admit::Granted))
+    }
+
+    /// Fetches what `owner` was granted.
+    ///
+    /// # Panics
+    ///
+    /// If it was granted nothing.
+    pub fn admitted(&self, owner: OwnerId) -> Admission {
+        let mut waiting = self.room.lock();
+        let granted = waiting.granted.remove(&owner);
+        let need = granted.expect("the owner was granted room and has not fetched it");
+        self.admission(&waiting, need)
+    }
+
+    /// Ends a wait of `owner`, whether for room or for clean slots. If it was granted room meanwhile
+    /// the room goes back; what was told to it is void.
+    pub fn cancel(&self, owner: OwnerId) -> Wakes {
+        let mut waiting = self.room.lock();
+        waiting.queue.retain(|(other, _)| *other != owner);
+        waiting.clean.retain(|waiter| waiter.owner != owner);
+        let granted = waiting.granted.remove(&owner);
+        if let Some(need) = granted.filter(|_| !mutant::removed("cancel-granted")) {
+            waiting.take_back(need);
+        }
+        self.grant(&mut waiting)
+    }
+
+    /// Gives back what is left of an admission.
+    pub fn return_room(&self, admission: Admission) -> Wakes {
+        let mut waiting = self.room.lock();
+        waiting.take_back(admission.room);
+        self.grant(&mut waiting)
+    }
+
+    /// A buffer for a destage that must read the rest of its track first; `None` if as many such
+    /// destages as there are buffers kept for them are under way, and then the destage is
+    /// [put back](Self::put_back) until one has ended. The buffer is dropped before the destage is
+    /// ended, or [installed](Self::install).
+    pub fn destage_buffer(&self) -> Option<TrackBuf> {
+        let mut waiting = self.room.lock();
+        let there = self.stock_up(&mut waiting, 1);
+        let pressed = !waiting.queue.is_empty();
+        self.press(&mut waiting, pressed);
+        there.then(|| {
+            waiting.stock -= 1;
+            self.pool.take_reserved()
+        })
+    }
+
+    fn admission(&self, waiting: &Waiting, room: Need) -> Admission {
+        let pressing = waiting.dirty_used > self.config.low_watermark_slots();
+        Admission { room, pool: self.pool.clone(), pressing }
+    }
+
+    /// Tells whoever waits that something may have been freed under a shard's or the pool's lock,
+    /// and that `dirty` slots are no longer dirty. Costs a look at a flag if nobody waits.
+    #[inline]
+    pub(crate) fn freed(&self, dirty: usize) -> Wakes {
+        if dirty == 0 && !self.pressed.load(Ordering::Acquire) {
+            return Wakes::new();
+        }
+        self.room_changed(dirty)
+    }
+
+    /// As [`freed`](Self::freed), where something has changed for certain.
+    pub(crate) fn room_changed(&self, dirty: usize) -> Wakes {
+        let mut waiting = self.room.lock();
+        waiting.dirty_used -= dirty;
+        self.grant(&mut waiting)
+    }
+
+    /// Grants from the front of the queue, and answers who waits for clean slots.
+    fn grant(&self, waiting: &mut Waiting) -> Wakes {
+        let mut wakes = Wakes::new();
+        if mutant::removed("admit-wake") {
+            return wakes;
+        }
+        while let Some(&(owner, need)) = waiting.queue.front() {
+            if !self.reserve(waiting, need) {
+                break;
+            }
+            waiting.queue.pop_front();
+            let before = waiting.granted.insert(owner, need);
+            assert!(before.is_none(), "an owner waits for one thing at a time");
+            wakes.push((owner, Answer::Granted));
+        }
+        self.answer_clean(waiting, &mut wakes);
+        let pressed = !waiting.queue.is_empty();
+        self.press(waiting, pressed);
+        wakes
+    }
+
+    /// Takes room if there is enough, evicting clean slots.
+    fn reserve(&self, waiting: &mut Waiting, need: Need) -> bool {
+        if waiting.dirty_used + need.dirty > self.config.write_pending_limit_slots {
+            return false;
+        }
+        // An admission leaves the destage reserve, and fills it up.
+        let stock = need.buffers + self.config.destage_reserve_buffers;
+        if need.buffers > 0 && !self.stock_up(waiting, stock) {
+            return false;
+        }
+        waiting.stock -= need.buffers;
+        waiting.dirty_used += need.dirty;
+        true
+    }
+
+    /// Brings the stock to `buffers` at least, evicting clean slots.
+    fn stock_up(&self, waiting: &mut Waiting, buffers: usize) -> bool {
+        let missing = buffers.saturating_sub(waiting.stock);
+        if missing == 0 {
+            return true;
+        }
+        // Before the look: what is freed after it must find the flag.
+        if !mutant::removed("press-first") {
+            self.press(waiting, true);
+        }
+        while !self.pool.reserve(missing) {
+            if !self.evict(waiting) {
+                return false;
+            }
+        }
+        waiting.stock += missing;
+        true
+    }
+
+    /// Evicts the least recently used clean slot of the next shard that has one.
+    fn evict(&self, waiting: &mut Waiting) -> bool {
+        for _ in 0..self.shards.len() {
+            let shard = &self.shards[waiting.evict_turn];
+            waiting.evict_turn = (waiting.evict_turn + 1) & (self.shards.len() - 1);
+            if let Some(content) = shard.lock().evict() {
+                drop(content);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn press(&self, waiting: &mut Waiting, pressed: bool) {
+        if waiting.pressed != pressed {
+            waiting.pressed = pressed;
+            self.pressed.store(pressed, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! One part of the directory: its slots and their lists, under one lock.
+
+use crate::list::{ListKind, Lists};
+use crate::pin::{Pin, Place};
+use crate::slot::{Content, Slot};
+use crate::{CacheConfig, SlotKey};
+use diptych_format::{BackingId, BlockMask};
+use diptych_sync::atomic::{AtomicU64, Ordering};
+use diptych_sync::mutant;
+use rustc_hash::FxHashMap;
+
+/// One part of the directory.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    directory: FxHashMap<SlotKey, u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    lists: Lists,
+    /// Slots that are being destaged.
+    in_flight: Vec<u32>,
+    /// Tracks whose slot went while it was being destaged, and the number of that destage: their
+    /// drive is still at work.
+    ghosts: FxHashMap<SlotKey, u64>,
+    slots_max: usize,
+    /// The last number given to a content or a destage.
+    last_no: u64,
+    pub(crate) dirty_slots: usize,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) evictions: u64,
+}
+
+/// What went with a slot.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    /// Dropping it may give a buffer back.
+    pub(crate) content: Option<Content>,
+    pub(crate) was_dirty: bool,
+}
+
+/// The snapshot that a destage writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Snapshot {
+    pub(crate) no: u64,
+    pub(crate) version: u64,
+    pub(crate) dirty: BlockMask,
+}
+
+/// How a destage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Written,
+    Failed,
+    PutBack,
+}
+
+impl Shard {
+    pub(crate) fn new(config: &CacheConfig) -> Self {
+        Self {
+            directory: FxHashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            lists: Lists::new(),
+            in_flight: Vec::new(),
+            ghosts: FxHashMap::default(),
+            slots_max: config.shard_slots_max(),
+            last_no: 0,
+            dirty_slots: 0,
+            hits: 0,
+            misses: 0,
+            evictions: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.directory.len()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: SlotKey) -> Option<u32> {
+        self.directory.get(&key).copied()
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, at: u32) -> &Slot {
+        &self.slots[at as usize]
+    }
+
+    #[inline]
+    pub(crate) fn slot_mut(&mut self, at: u32) -> &mut Slot {
+        &mut self.slots[at as usize]
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = SlotKey> {
+        self.directory.keys().copied()
+    }
+
+    fn next_no(&mut self) -> u64 {
+        self.last_no += 1;
+        self.last_no
+    }
+
+    /// A new slot. It is on no list until the caller [settles](Self::settle) it or marks it dirty.
+    pub(crate) fn insert(&mut self, key: SlotKey, content: Content, valid: BlockMask) -> u32 {
+        if self.directory.len() >= self.slots_max {
+            // Only slots that share buffers can be so many: shed one that nobody uses.
+            drop(self.evict());
+        }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::new(key));
+            u32::try_from(self.slots.len() - 1).expect("slots are numbered in 32 bits")
+        });
+        let content_no = self.next_no();
+        self.slots[at as usize] =
+            Slot { content: Some(content), content_no, valid, ..Slot::new(key) };
+        let before = self.directory.insert(key, at);
+        assert!(before.is_none(), "a track has one slot");
+        at
+    }
+
+    /// Exchanges a slot's content. Pins keep the old one, which is returned.
+    pub(crate) fn replace(&mut self, at: u32, content: Content, valid: BlockMask) -> Content {
+        let content_no = self.next_no();
+        let slot = &mut self.slots[at as usize];
+        assert!(!slot.writing, "invariant: a track has one writer");
+        assert!(valid.contains(slot.dirty), "invariant: dirty blocks are not lost");
+        slot.content_no = content_no;
+        slot.pins = 0;
+        slot.shared = false;
+        slot.valid = valid;
+        slot.content.replace(content).expect("a slot that nobody writes has its content")
+    }
+
+    /// Takes a slot out of the directory, whatever it holds. A destage in flight of it will find
+    /// nothing to complete; until then the track is [being destaged](Self::is_destaging).
+    pub(crate) fn remove(&mut self, at: u32) -> Removed {
+        self.lists.unlink(&mut self.slots, at);
+        self.in_flight.retain(|&other| other != at);
+        let slot = &mut self.slots[at as usize];
+        assert!(!slot.writing, "invariant: a track that is being written is not removed");
+        let key = slot.key;
+        let slot = std::mem::replace(slot, Slot::new(key));
+        if slot.destage_no != 0 && !mutant::removed("purge-keeps-destage") {
+            self.ghosts.insert(key, slot.destage_no);
+        }
+        self.directory.remove(&key);
+        self.free.push(at);
+        let was_dirty = !slot.dirty.is_empty();
+        self.dirty_slots -= usize::from(was_dirty);
+        Removed { content: slot.content, was_dirty }
+    }
+
+    /// Removes the least recently used clean slot nobody uses.
+    pub(crate) fn evict(&mut self) -> Option<Content> {
+        let at = self.lists.first(ListKind::Clean)?;
+        let slot = self.slot(at);
+        let idle = slot.dirty.is_empty() && slot.pins == 0 && !slot.writing;
+        assert!(idle, "invariant: only clean slots nobody uses are evicted");
+        self.evictions += 1;
+        self.remove(at).content
+    }
+
+    #[inline]
+    pub(crate) fn pin(&mut self, at: u32) -> Pin {
+        let slot = &mut self.slots[at as usize];
+        slot.pins += 1;
+        let place = Place { key: slot.key, at, content_no: slot.content_no };
+        let content = slot.content().clone();
+        let pin = Pin { place, content, valid: slot.valid, dirty: slot.dirty };
+        if slot.list == Some(ListKind::Clean) {
+            self.lists.unlink(&mut self.slots, at);
+        }
+        pin
+    }
+
+    /// Takes a pin off. The content it was of may have been exchanged, or the slot have gone.
+    #[inline]
+    pub(crate) fn unpin(&mut self, place: Place) {
+        let slot = &mut self.slots[place.at as usize];
+        if slot.content_no == place.content_no {
+            assert!(slot.pins > 0, "more pins given back than were taken");
+            slot.pins -= 1;
+            self.settle(place.at);
+        }
+    }
+
+    /// Puts a slot on the clean list, as the most recently used, or takes it off, as its state says.
+    #[inline]
+    pub(crate) fn settle(&mut self, at: u32) {
+        let slot = &self.slots[at as usize];
+        let idle = slot.dirty.is_empty() && slot.pins == 0 && !slot.writing;
+        match (idle, slot.list) {
+            (true, None) => self.lists.push_back(ListKind::Clean, &mut self.slots, at),
+            (false, Some(ListKind::Clean)) => self.lists.unlink(&mut self.slots, at),
+            _ => {}
+        }
+    }
+
+    /// Makes blocks valid and dirty, and queues the slot if it is not queued since the destage in
+    /// flight took its snapshot. Says whether the slot was clean.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, at: u32, blocks: BlockMask, marks: &AtomicU64) -> bool {
+        if blocks.is_empty() {
+            self.settle(at);
+            return false;
+        }
+        let slot = &mut self.slots[at as usize];
+        let was_clean = slot.dirty.is_empty();
+        slot.valid = slot.valid.or(blocks);
+        slot.dirty = slot.dirty.or(blocks);
+        slot.version += 1;
+        let queued = matches!(slot.list, Some(ListKind::Dirty | ListKind::Failed));
+        if !queued {
+            // Under the shard's lock, so that its queue is in the order of the marks.
+            slot.mark = marks.fetch_add(1, Ordering::AcqRel) + 1;
+            self.lists.unlink(&mut self.slots, at);
+            self.lists.push_back(ListKind::Dirty, &mut self.slots, at);
+        }
+        self.dirty_slots += usize::from(was_clean);
+        was_clean
+    }
+
+    /// Whether a destage of the track is in flight, be its slot there or not.
+    pub(crate) fn is_destaging(&self, key: SlotKey) -> bool {
+        let of_slot = self.find(key).is_some_and(|at| self.slot(at).destage_no != 0);
+        of_slot || self.ghosts.contains_key(&key)
+    }
+
+    /// Whether a destage of any track of a backing is in flight.
+    pub(crate) fn is_destaging_any(&self, backing: BackingId) -> bool {
+        self.ghosts.keys().any(|key| key.backing == backing)
+            || self.in_flight.iter().any(|&at| self.slot(at).key.backing == backing)
+    }
+
+    /// Takes the snapshot of the oldest slot that can be destaged.
+    pub(crate) fn take_dirty(&mut self, upto: Option<u64>) -> Option<(Pin, Snapshot)> {
+        let wanted = |slot: &Slot| upto.is_none_or(|upto| slot.mark <= upto);
+        let free = |slot: &Slot| {
+            let idle = slot.destage_no == 0 && !self.ghosts.contains_key(&slot.key);
+            !slot.writing && (idle || mutant::removed("destage-one-in-flight"))
+        };
+        let at = self
+            .lists
+            .iter(ListKind::Dirty, &self.slots)
+            .take_while(|&at| wanted(self.slot(at)))
+            .find(|&at| free(self.slot(at)))?;
+        self.lists.unlink(&mut self.slots, at);
+        let no = self.next_no();
+        let slot = &mut self.slots[at as usize];
+        slot.destage_no = no;
+        slot.destage_mark = slot.mark;
+        let snapshot = Snapshot { no, version: slot.version, dirty: slot.dirty };
+        self.in_flight.push(at);
+        Some((self.pin(at), snapshot))
+    }
+
+    /// Ends a destage; its pin is taken off before. Says whether the slot became clean.
+    pub(crate) fn end_destage(&mut self, place: Place, snapshot: Snapshot, ending: Ending) -> bool {
+        let at = place.at;
+        let slot = &mut self.slots[at as usize];
+        if slot.destage_no != snapshot.no {
+            // The slot went meanwhile: nothing is left to complete.
+            let ghost = self.ghosts.remove(&place.key);
+            assert!(ghost.is_none_or(|no| no == snapshot.no), "one destage of a track in flight");
+            return false;
+        }
+        slot.destage_no = 0;
+        self.in_flight.retain(|&other| other != at);
+        if ending == Ending::Written {
+            let unchanged = slot.version == snapshot.version || mutant::removed("destage-version");
+            if !unchanged {
+                assert!(slot.list == Some(ListKind::Dirty), "a slot changed meanwhile is queued");
+                return false;
+            }
+            slot.dirty = slot.dirty.without(snapshot.dirty);
+            assert!(slot.dirty.is_empty(), "an unchanged slot has no block that was not written");
+            self.dirty_slots -= 1;
+            self.lists.unlink(&mut self.slots, at);
+            self.settle(at);
+            return true;
+        }
+        let kind = if ending == Ending::Failed { ListKind::Failed } else { ListKind::Dirty };
+        slot.mark = slot.destage_mark;
+        self.lists.unlink(&mut self.slots, at);
+        self.lists.insert_by_mark(kind, &mut self.slots, at);
+        false
+    }
+
+    /// Queues the failed slots again that `wanted` names.
+    pub(crate) fn retry_failed(&mut self, wanted: impl Fn(SlotKey) -> bool) -> usize {
+        let failed = self.lists.iter(ListKind::Failed, &self.slots);
+        let again: Vec<u32> = failed.filter(|&at| wanted(self.slot(at).key)).collect();
+        for &at in &again {
+            self.lists.unlink(&mut self.slots, at);
+            self.lists.insert_by_mark(ListKind::Dirty, &mut self.slots, at);
+        }
+        again.len()
+    }
+
+    /// The mark of the slot that has been dirty for longest, failed ones excepted.
+    pub(crate) fn oldest_mark(&self) -> Option<u64> {
+        let queued = self.lists.first(ListKind::Dirty).map(|at| self.slot(at).mark);
+        let in_flight = self.in_flight.iter().map(|&at| self.slot(at).destage_mark);
+        in_flight.chain(queued).min()
+    }
+
+    /// The failed slot that has been dirty for longest, and its mark.
+    pub(crate) fn oldest_failed(&self) -> Option<(u64, SlotKey)> {
+        let slot = self.slot(self.lists.first(ListKind::Failed)?);
+        Some((slot.mark, slot.key))
+    }
+}
