@@ -33,7 +33,7 @@ pub enum Change {
     },
     /// A track was copied (Fig. 6: 609, 606, 607; Fig. 9: 907): its C is cleared, counted, and the copy
     /// pointer advances unless the copy was a protecting one. Clearing the last of C ends the copy.
-    /// Whoever copied makes sure, under the same lock, that the pair is still copying.
+    /// A pair that was suspended by a failure while the track was on its way stays suspended.
     Copied {
         /// The pair.
         pair: PairId,

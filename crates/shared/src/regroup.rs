@@ -38,7 +38,6 @@ impl SharedMemory {
                     wakes.extend(moved);
                 }
             }
-            let _nobody = from.claims.release(goes.owner);
             let mut directory = self.directory.write();
             for volume in from.volumes() {
                 directory.families.insert(volume.ldev, stays.family.clone());

@@ -97,6 +97,7 @@ fn a_volume_in_use_stays() {
     assert_eq!(claim.release(), []);
     assert_eq!(memory.remove_volume(volume(1)), Ok(()));
     assert_eq!(memory.volumes(), [volume(2)]);
+    assert_eq!(memory.with_family(volume(2), |family| family.volumes().len()), Ok(1));
 }
 
 #[test]
@@ -177,9 +178,10 @@ fn the_queue_has_a_limit() {
 
 #[test]
 fn families_merge_and_split() {
-    let memory = memory_of(&[1, 2, 3, 4]);
+    // Neither families nor pairs come in the order of the volumes.
+    let memory = memory_of(&[3, 4, 2, 1]);
     let [first, second, third] = [(); 3].map(|()| memory.allocate_pair().unwrap());
-    for (id, primary, secondary) in [(first, 2, 1), (second, 2, 3), (third, 3, 4)] {
+    for (id, primary, secondary) in [(third, 3, 4), (first, 2, 1), (second, 2, 3)] {
         let claim = join(&memory, volume(primary), volume(secondary));
         add_pair(&claim, id, primary, secondary);
         assert_eq!(claim.release(), []);
@@ -193,6 +195,7 @@ fn families_merge_and_split() {
             let of_2: Vec<_> = family.pairs_of_primary(volume(2)).map(|pair| pair.id).collect();
             assert_eq!(of_2, [first, second]);
             assert_eq!(family.pairs().len(), 3);
+            assert!([first, second, third].iter().all(|&id| family.pair(id).is_some()));
             assert_eq!(family.pair_of_secondary(volume(4)).map(|pair| pair.id), Some(third));
             assert_eq!(family.pair_of_secondary(volume(2)), None);
             let between = |p, s| family.pair_between(volume(p), volume(s)).map(|pair| pair.id);

@@ -40,8 +40,9 @@ fn line(pair: &Pair) -> String {
     let maps = MapName::ALL.map(|name| format!("{name}={}", bits(pair.map(name)))).join(" ");
     let copier = if pair.copier { "on" } else { "off" };
     format!(
-        "{maps} {}, copier {copier}, image {} from {}, at {}",
+        "{maps} {}, {} copier {copier}, image {} from {}, at {}",
         pair.shown_as(),
+        pair.options.pace,
         pair.image,
         pair.a_from,
         pair.copy_pointer
@@ -53,8 +54,12 @@ type Row = (&'static str, &'static [PairStatus], Vec<Change>);
 
 fn rows() -> Vec<Row> {
     const ALL: [PairStatus; 5] = PairStatus::ALL;
-    const COPYING: [PairStatus; 3] =
-        [PairStatus::PairedNotCopied, PairStatus::CopyInProgress, PairStatus::Restoring];
+    const COPYING: [PairStatus; 4] = [
+        PairStatus::PairedNotCopied,
+        PairStatus::CopyInProgress,
+        PairStatus::Restoring,
+        PairStatus::Suspended,
+    ];
     const CHANGED: [PairStatus; 2] = [PairStatus::Copied, PairStatus::Suspended];
     let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
     let copied = |track, protecting| Change::Copied { pair: ID, track: TrackNo(track), protecting };
@@ -96,53 +101,56 @@ fn each_change_in_each_status() {
     }
     insta::assert_snapshot!(table, @r"
     nothing
-      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 re-sync, copier on, image 0 from 3, at 0
-      paired and copy in progress  C=11000000 DP=00110000 DS=00001100 A=10000000 SP-pending, copier on, image 5 from 3, at 0
-      paired and copied            C=00000000 DP=00110000 DS=00001100 A=10000000 split, copier off, image 5 from 3, at 0
-      restoring                    C=11000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, copier on, image 0 from 3, at 0
-      suspended                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
+      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 re-sync, medium copier on, image 0 from 3, at 0
+      paired and copy in progress  C=11000000 DP=00110000 DS=00001100 A=10000000 SP-pending, medium copier on, image 5 from 3, at 0
+      paired and copied            C=00000000 DP=00110000 DS=00001100 A=10000000 split, medium copier off, image 5 from 3, at 0
+      restoring                    C=11000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, medium copier on, image 0 from 3, at 0
+      suspended                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     host change
-      paired and not copied        C=11000011 DP=00000000 DS=00000000 A=10000011 re-sync, copier on, image 0 from 3, at 0
-      paired and copy in progress  C=11000000 DP=00110011 DS=00001100 A=10000000 SP-pending, copier on, image 5 from 3, at 0
-      paired and copied            C=00000000 DP=00110011 DS=00001100 A=10000000 split, copier off, image 5 from 3, at 0
-      restoring                    C=11000000 DP=00110011 DS=00001100 A=10000000 resync-reverse, copier on, image 0 from 3, at 0
-      suspended                    C=11000000 DP=00110011 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
+      paired and not copied        C=11000011 DP=00000000 DS=00000000 A=10000011 re-sync, medium copier on, image 0 from 3, at 0
+      paired and copy in progress  C=11000000 DP=00110011 DS=00001100 A=10000000 SP-pending, medium copier on, image 5 from 3, at 0
+      paired and copied            C=00000000 DP=00110011 DS=00001100 A=10000000 split, medium copier off, image 5 from 3, at 0
+      restoring                    C=11000000 DP=00110011 DS=00001100 A=10000000 resync-reverse, medium copier on, image 0 from 3, at 0
+      suspended                    C=11000000 DP=00110011 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     secondary change
-      paired and copy in progress  C=11000000 DP=00110000 DS=00001111 A=10000000 SP-pending, copier on, image 5 from 3, at 0
-      paired and copied            C=00000000 DP=00110000 DS=00001111 A=10000000 split, copier off, image 5 from 3, at 0
-      restoring                    C=11000000 DP=00110000 DS=00001111 A=10000000 resync-reverse, copier on, image 0 from 3, at 0
-      suspended                    C=11000000 DP=00110000 DS=00001111 A=10000000 suspend, copier off, image 0 from 3, at 0
+      paired and copy in progress  C=11000000 DP=00110000 DS=00001111 A=10000000 SP-pending, medium copier on, image 5 from 3, at 0
+      paired and copied            C=00000000 DP=00110000 DS=00001111 A=10000000 split, medium copier off, image 5 from 3, at 0
+      restoring                    C=11000000 DP=00110000 DS=00001111 A=10000000 resync-reverse, medium copier on, image 0 from 3, at 0
+      suspended                    C=11000000 DP=00110000 DS=00001111 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     copied 0
-      paired and not copied        C=01000000 DP=00000000 DS=00000000 A=10000000 re-sync, copier on, image 0 from 3, at 1
-      paired and copy in progress  C=01000000 DP=00110000 DS=00001100 A=10000000 SP-pending, copier on, image 5 from 3, at 1
-      restoring                    C=01000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, copier on, image 0 from 3, at 1
+      paired and not copied        C=01000000 DP=00000000 DS=00000000 A=10000000 re-sync, medium copier on, image 0 from 3, at 1
+      paired and copy in progress  C=01000000 DP=00110000 DS=00001100 A=10000000 SP-pending, medium copier on, image 5 from 3, at 1
+      restoring                    C=01000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, medium copier on, image 0 from 3, at 1
+      suspended                    C=01000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 1
     protected 1
-      paired and not copied        C=10000000 DP=00000000 DS=00000000 A=10000000 re-sync, copier on, image 0 from 3, at 0
-      paired and copy in progress  C=10000000 DP=00110000 DS=00001100 A=10000000 SP-pending, copier on, image 5 from 3, at 0
-      restoring                    C=10000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, copier on, image 0 from 3, at 0
+      paired and not copied        C=10000000 DP=00000000 DS=00000000 A=10000000 re-sync, medium copier on, image 0 from 3, at 0
+      paired and copy in progress  C=10000000 DP=00110000 DS=00001100 A=10000000 SP-pending, medium copier on, image 5 from 3, at 0
+      restoring                    C=10000000 DP=00110000 DS=00001100 A=10000000 resync-reverse, medium copier on, image 0 from 3, at 0
+      suspended                    C=10000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     copied 0, 1
-      paired and not copied        C=00000000 DP=00000000 DS=00000000 A=10000000 duplex, copier on, image 0 from 3, at 2
-      paired and copy in progress  C=00000000 DP=00110000 DS=00001100 A=10000000 split, copier on, image 5 from 3, at 2
-      restoring                    C=00111100 DP=00000000 DS=00000000 A=10111100 re-sync, copier on, image 0 from 3, at 0
+      paired and not copied        C=00000000 DP=00000000 DS=00000000 A=10000000 duplex, medium copier on, image 0 from 3, at 2
+      paired and copy in progress  C=00000000 DP=00110000 DS=00001100 A=10000000 split, medium copier on, image 5 from 3, at 2
+      restoring                    C=00111100 DP=00000000 DS=00000000 A=10111100 re-sync, medium copier on, image 0 from 3, at 0
+      suspended                    C=00000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 2
     copy
-      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 SP-pending, copier on, image 9 from 3, at 0
+      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 SP-pending, fast copier on, image 9 from 3, at 0
     C cleared, copy
-      paired and not copied        C=00000000 DP=00000000 DS=00000000 A=10000000 split, copier on, image 9 from 3, at 0
+      paired and not copied        C=00000000 DP=00000000 DS=00000000 A=10000000 split, fast copier on, image 9 from 3, at 0
     resync
-      paired and copied            C=00111100 DP=00000000 DS=00000000 A=00111100 re-sync, copier on, image 0 from 5, at 0
-      suspended                    C=11111100 DP=00000000 DS=00000000 A=11111100 re-sync, copier on, image 0 from 3, at 0
+      paired and copied            C=00111100 DP=00000000 DS=00000000 A=00111100 re-sync, fast copier on, image 0 from 5, at 0
+      suspended                    C=11111100 DP=00000000 DS=00000000 A=11111100 re-sync, fast copier on, image 0 from 3, at 0
     suspend
-      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 suspend, copier off, image 0 from 3, at 0
-      paired and copy in progress  C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      paired and copied            C=00000000 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      restoring                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      suspended                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
+      paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      paired and copy in progress  C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      paired and copied            C=00000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      restoring                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      suspended                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     suspend, all
-      paired and not copied        C=11111111 DP=00000000 DS=00000000 A=10000000 suspend, copier off, image 0 from 3, at 0
-      paired and copy in progress  C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      paired and copied            C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      restoring                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
-      suspended                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, copier off, image 0 from 3, at 0
+      paired and not copied        C=11111111 DP=00000000 DS=00000000 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      paired and copy in progress  C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      paired and copied            C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      restoring                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+      suspended                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     ");
 }
 
