@@ -24,7 +24,7 @@
 //!   pin count under its lock decides, never a handle's reference count.
 //! - A clean slot nobody uses is on the clean list, and only those are evicted. Dirty data leaves by
 //!   a destage, or because its track is dropped or purged; never for want of room.
-//! - One destage of a slot at a time, and it makes clean only what it wrote: a slot that was changed
+//! - One destage of a track at a time, and it makes clean only what it wrote: a slot that was changed
 //!   meanwhile stays dirty.
 //! - Permits and dirty slots together never exceed the write-pending limit; buffers in use and
 //!   promised never exceed the capacity; queues of waiters are bounded.
