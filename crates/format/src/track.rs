@@ -1,5 +1,6 @@
 //! Track buffers and the bounded pool they come from.
 
+use diptych_sync::atomic::{AtomicUsize, Ordering};
 use diptych_sync::{Arc, Mutex};
 use std::fmt;
 
@@ -27,9 +28,8 @@ impl TrackBuf {
 impl Drop for TrackBuf {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.data);
-        let mut room = self.home.room.lock();
-        room.used -= 1;
-        room.free.push(data);
+        self.home.free.lock().push(data);
+        self.home.used.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -42,14 +42,10 @@ impl fmt::Debug for TrackBuf {
 struct Home {
     buffer_bytes: usize,
     capacity: usize,
-    room: Mutex<Room>,
-}
-
-struct Room {
     /// Buffers in use and buffers promised by [`TrackPool::reserve`].
-    used: usize,
+    used: AtomicUsize,
     /// Buffers that were used before. A buffer that was never used has no memory yet.
-    free: Vec<Box<[u8]>>,
+    free: Mutex<Vec<Box<[u8]>>>,
 }
 
 /// A bounded pool of track buffers. Memory is taken when a buffer is first used, so a large pool
@@ -74,8 +70,8 @@ pub struct TrackPool(Arc<Home>);
 impl TrackPool {
     /// A pool of at most `capacity` buffers of `buffer_bytes` bytes.
     pub fn new(capacity: usize, buffer_bytes: usize) -> Self {
-        let room = Mutex::new(Room { used: 0, free: Vec::new() });
-        Self(Arc::new(Home { buffer_bytes, capacity, room }))
+        let (used, free) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        Self(Arc::new(Home { buffer_bytes, capacity, used, free }))
     }
 
     /// The most buffers there can be.
@@ -90,18 +86,14 @@ impl TrackPool {
 
     /// Buffers in use or reserved.
     pub fn used(&self) -> usize {
-        self.0.room.lock().used
+        self.0.used.load(Ordering::Acquire)
     }
 
     /// Reserves `count` buffers; `false`, and none reserved, if there is no room.
     #[must_use]
     pub fn reserve(&self, count: usize) -> bool {
-        let mut room = self.0.room.lock();
-        let fits = count <= self.0.capacity - room.used;
-        if fits {
-            room.used += count;
-        }
-        fits
+        let add = |used: usize| (count <= self.0.capacity - used).then(|| used + count);
+        self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok()
     }
 
     /// Gives up `count` reserved buffers.
@@ -110,14 +102,13 @@ impl TrackPool {
     ///
     /// If fewer are reserved or in use.
     pub fn cancel(&self, count: usize) {
-        let mut room = self.0.room.lock();
-        assert!(count <= room.used, "more room given back than was reserved");
-        room.used -= count;
+        let used = self.0.used.fetch_sub(count, Ordering::AcqRel);
+        assert!(count <= used, "more room given back than was reserved");
     }
 
     /// Takes one reserved buffer. Its content is whatever its last user left.
     pub fn take_reserved(&self) -> TrackBuf {
-        let used_before = self.0.room.lock().free.pop();
+        let used_before = self.0.free.lock().pop();
         let fresh = || vec![0; self.0.buffer_bytes].into_boxed_slice();
         TrackBuf { data: used_before.unwrap_or_else(fresh), home: self.0.clone() }
     }

@@ -33,7 +33,8 @@ pub(crate) fn pair_to_bring(
     secondary: LdevId,
     track: TrackNo,
 ) -> Option<&Pair> {
-    family.pair_of_secondary(secondary).filter(|pair| depends(pair, track))
+    let pair = family.pair_of_secondary(secondary).filter(|pair| depends(pair, track));
+    pair.filter(|_| !mutant::removed("bring-before-use"))
 }
 
 /// What copying the old tracks takes from the cache, if these tracks of a volume change.
@@ -64,7 +65,9 @@ impl Under<'_> {
     /// Used for internal copies into a volume that is itself a primary; a host's change of several
     /// tracks does the steps for all of them before it marks any.
     pub(crate) async fn prepare_track(&mut self, ldev: LdevId, track: TrackNo) {
-        self.protect_track(ldev, track).await;
+        if !mutant::removed("protect-internal-copy") {
+            self.protect_track(ldev, track).await;
+        }
         let (m, core) = (self.m, self.core);
         self.with(|family| mark(m, core, family, ldev, TrackRange::one(track)));
     }

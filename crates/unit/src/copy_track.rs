@@ -99,6 +99,7 @@ impl<'a> Under<'a> {
         };
         if why == Why::Protect
             && let Some(slot_of_source) = &source.slot
+            && !mutant::removed("mark-shared")
         {
             self.core.cache.mark_shared(slot_of_source.pin().key());
         }
@@ -178,7 +179,7 @@ impl<'a> Under<'a> {
         let whole = BlockMask::first(checks.block_count());
         let (cache, admission) = (&self.core.cache, self.room.admission());
         self.m.wake(cache.put(key, data.clone(), checks, whole, true, true, admission));
-        note_dirty(self.m, self.core);
+        self.note_dirty();
     }
 
     /// Writes the copy to the secondary's drive, and leaves no slot behind.
@@ -306,14 +307,5 @@ fn fail(
     });
     if pair.status == PairStatus::Suspended {
         core.scheduler.lock().stop(id);
-    }
-}
-
-/// Something became dirty: see to its destage.
-pub(crate) fn note_dirty(m: &Mailbox, core: &Core) {
-    if core.scheduler.lock().dirty(m.now(), core.config.destage_delay_ns)
-        || core.cache.needs_destage().is_pressing()
-    {
-        m.kick();
     }
 }

@@ -7,10 +7,10 @@ use diptych_cache::{Cache, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{Groups, Home};
 use diptych_drr::TrackPlace;
-use diptych_format::{BackingId, Generation, LdevId, Time, TrackNo};
+use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
 use diptych_shared::{Pair, SharedMemory, Transition};
-use diptych_sync::Mutex;
-use diptych_sync::atomic::{AtomicU64, Ordering};
+use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use diptych_sync::{Mutex, RwLock};
 use std::collections::BTreeMap;
 
 /// The parts of a control unit.
@@ -24,6 +24,11 @@ pub(crate) struct Core {
     pub(crate) history: Mutex<History>,
     /// Which volume a backing is under: destages know only the backing.
     pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
+    /// Geometries, to cut a request into tracks before anything is claimed. A volume keeps its own
+    /// as long as it is there.
+    pub(crate) geometries: RwLock<BTreeMap<LdevId, Geometry>>,
+    /// Something became dirty since the scheduler last looked.
+    pub(crate) dirtied: AtomicBool,
     /// The unit's one sequence: generations of blocks and numbers of images.
     sequence: AtomicU64,
     next_backing: AtomicU64,
@@ -38,6 +43,8 @@ impl Core {
             scheduler: Mutex::new(Scheduler::default()),
             history: Mutex::new(History::new(config.history_max)),
             backings: Mutex::new(BTreeMap::new()),
+            geometries: RwLock::new(BTreeMap::new()),
+            dirtied: AtomicBool::new(false),
             sequence: AtomicU64::new(1),
             next_backing: AtomicU64::new(1),
             config,
@@ -65,6 +72,14 @@ impl Core {
         self.groups.home(backing).expect("a volume's backing has a place until the volume is gone")
     }
 
+    /// Gives back the place of a volume that is gone, unless a destage of it is still in flight: the
+    /// last one does it then.
+    pub(crate) fn free_backing(&self, backing: BackingId) {
+        if !self.cache.is_destaging(backing) {
+            self.groups.free(backing);
+        }
+    }
+
     /// Records something that happened to a pair.
     pub(crate) fn record(&self, entry: HistoryEntry) {
         self.history.lock().record(entry);
@@ -84,11 +99,8 @@ impl Core {
     }
 
     /// The geometry of a volume, for cutting a request into tracks.
-    pub(crate) fn geometry(&self, ldev: LdevId) -> Result<diptych_format::Geometry, HostError> {
-        let geometry = self.shared.with_family(ldev, |family| {
-            family.volume(ldev).expect("the volume is in its family").geometry
-        });
-        geometry.map_err(|_| HostError::NoVolume { ldev })
+    pub(crate) fn geometry(&self, ldev: LdevId) -> Result<Geometry, HostError> {
+        self.geometries.read().get(&ldev).copied().ok_or(HostError::NoVolume { ldev })
     }
 }
 

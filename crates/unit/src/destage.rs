@@ -30,11 +30,7 @@ pub(crate) async fn destage(m: &Mailbox, core: &Core) {
 
 async fn destage_track(m: &Mailbox, core: &Core, snapshot: Destage) {
     let key = snapshot.key();
-    // A volume that is gone has no place any more, and its slots are purged.
-    let Some(home) = core.groups.home(key.backing) else {
-        m.wake(core.cache.destage_done(snapshot, true));
-        return;
-    };
+    let home = core.home(key.backing);
     let write = TrackWrite {
         data: snapshot.handle(),
         checks: snapshot.checks_handle(),
@@ -43,11 +39,12 @@ async fn destage_track(m: &Mailbox, core: &Core, snapshot: Destage) {
     };
     let written = write_track(m, &home, key.track, write).await;
     m.wake(core.cache.destage_done(snapshot, written.is_ok()));
-    if written.is_err() {
-        let ldev = core.backings.lock().get(&key.backing).copied();
-        if let Some(ldev) = ldev {
-            destage_failed(m, core, ldev, key.track);
-        }
+    let ldev = core.backings.lock().get(&key.backing).copied();
+    match ldev {
+        Some(ldev) if written.is_err() => destage_failed(m, core, ldev, key.track),
+        Some(_) => {}
+        // The volume is gone: its place was kept for this destage.
+        None => core.free_backing(key.backing),
     }
 }
 

@@ -6,6 +6,7 @@ use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
 use diptych_cha::HostError;
 use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
 use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
+use diptych_sync::atomic::Ordering;
 
 /// Why a claim was not had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +238,14 @@ impl Under<'_> {
     /// Looks at, or changes, the family.
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut FamilyState) -> R) -> R {
         self.held.with(body)
+    }
+
+    /// Something became dirty: sees to its destage.
+    pub(crate) fn note_dirty(&mut self) {
+        let first = !self.core.dirtied.swap(true, Ordering::AcqRel);
+        if first || self.room.admission().is_pressing() {
+            self.m.kick();
+        }
     }
 }
 

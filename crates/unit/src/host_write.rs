@@ -22,7 +22,7 @@ pub(crate) async fn host_write(
     core: &Core,
     ldev: LdevId,
     block: BlockNo,
-    data: Bytes,
+    mut data: Bytes,
 ) -> Result<(), HostError> {
     if !data.len().is_multiple_of(BLOCK_BYTES) {
         return Err(HostError::NotWholeBlocks { bytes: data.len() });
@@ -32,7 +32,11 @@ pub(crate) async fn host_write(
     let request = in_range(geometry, ldev, block, blocks)?;
     for chunk in chunks(request, core.config.chunk_blocks) {
         let from = (chunk.start.0 - request.start.0) as usize * BLOCK_BYTES;
-        let payload = data.slice(from..from + chunk.count() as usize * BLOCK_BYTES);
+        let payload = if chunk == request {
+            std::mem::take(&mut data)
+        } else {
+            data.slice(from..from + chunk.count() as usize * BLOCK_BYTES)
+        };
         let change = HostChange { ldev, geometry, blocks: chunk, payload: Payload::Data(payload) };
         change.run(m, core).await?;
     }

@@ -171,14 +171,9 @@ impl Scheduler {
         self.destage_upto
     }
 
-    /// Something is dirty: it is destaged at the latest `delay_ns` from now. Whether the driver has
-    /// to be told of the new deadline.
-    pub(crate) fn dirty(&mut self, now: Time, delay_ns: u64) -> bool {
-        let first = self.destage_at.is_none();
-        if first {
-            self.destage_at = Some(now + delay_ns);
-        }
-        first
+    /// Something is dirty: it is destaged at the latest `delay_ns` from now.
+    pub(crate) fn dirty(&mut self, now: Time, delay_ns: u64) {
+        self.destage_at.get_or_insert(now + delay_ns);
     }
 
     /// Whether the delay is over; it starts anew with the next write.

@@ -1,6 +1,5 @@
 //! Step 909: a change goes into the cache.
 
-use crate::copy_track::note_dirty;
 use crate::core::slot;
 use crate::held::Under;
 use diptych_drr::{DATA_CODE_OF_ZEROS, TrackPlace, seal_blocks, seal_zeros};
@@ -51,7 +50,7 @@ impl Slots {
             }
             done = next;
         }
-        note_dirty(under.m, under.core);
+        under.note_dirty();
     }
 
     /// Writes zeros over parts of tracks, and drops the slots of whole ones, which have no storage
@@ -70,7 +69,7 @@ impl Slots {
                 self.write_part(under, &part);
             }
         }
-        note_dirty(under.m, under.core);
+        under.note_dirty();
     }
 
     fn place(&self, track: TrackNo) -> TrackPlace {

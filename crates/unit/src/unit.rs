@@ -14,6 +14,7 @@ use diptych_dka::Groups;
 use diptych_format::{BackingId, Geometry, LdevId, OwnerId, PairId, Time};
 use diptych_shared::{Change, Pair, PairOptions, Volume};
 use diptych_sync::Arc;
+use diptych_sync::atomic::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -88,9 +89,10 @@ impl Unit {
     }
 
     fn add(&self, volume: Volume) -> Result<(), UnitError> {
-        let (ldev, backing) = (volume.ldev, volume.backing);
+        let (ldev, backing, geometry) = (volume.ldev, volume.backing, volume.geometry);
         self.core.shared.add_volume(volume)?;
         self.core.backings.lock().insert(backing, ldev);
+        self.core.geometries.write().insert(ldev, geometry);
         Ok(())
     }
 
@@ -104,9 +106,10 @@ impl Unit {
         let backing = self.volume(ldev).map(|volume| volume.backing);
         self.core.shared.remove_volume(ldev)?;
         let Some(backing) = backing else { return Ok(Vec::new()) };
+        self.core.geometries.write().remove(&ldev);
         self.core.backings.lock().remove(&backing);
         let wakes = self.core.cache.purge(backing, None);
-        self.core.groups.free(backing);
+        self.core.free_backing(backing);
         Ok(wakes)
     }
 
@@ -208,6 +211,9 @@ impl Unit {
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
         let core = &self.core;
         let mut scheduler = core.scheduler.lock();
+        if core.dirtied.swap(false, Ordering::AcqRel) {
+            scheduler.dirty(now, core.config.destage_delay_ns);
+        }
         let (turns, lanes_next) = scheduler.lanes_due(now);
         if scheduler.delay_over(now) {
             scheduler.destage_upto(core.cache.dirty_mark());

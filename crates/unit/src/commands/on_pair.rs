@@ -5,7 +5,7 @@ use crate::Mailbox;
 use crate::core::Core;
 use crate::held::{Held, NotHeld};
 use diptych_cha::{Command, CommandCode, Outcome, Refusal};
-use diptych_format::{ImageNo, PairId};
+use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
 use diptych_sync::mutant;
 
@@ -15,11 +15,7 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
             return Outcome::Refused(Refusal::NoVolume { ldev });
         }
     }
-    let barrier = if mutant::removed("command-barrier") {
-        Some(diptych_format::TrackRange::new(diptych_format::TrackNo(0), 0))
-    } else {
-        None
-    };
+    let barrier = mutant::removed("command-barrier").then(|| TrackRange::one(TrackNo(0)));
     let held = match Held::claim(m, core, command.primary, barrier, |_| ()).await {
         Ok((held, ())) => held,
         Err(NotHeld::NoVolume) => {
