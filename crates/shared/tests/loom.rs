@@ -1,4 +1,8 @@
 //! Models of the claims and of merging and splitting: the code that ships, under loom.
+//!
+//! Dropping a shared handle is a step of the model, and a model that dies takes no more steps: a
+//! second panic while the first unwinds would end the whole test run. So what lives across a wait
+//! is `ManuallyDrop`, dropped where a model that lives comes by.
 #![cfg(diptych_loom)]
 
 use diptych_format::{Answer, BackingId, Geometry, LdevId, OwnerId, TrackNo, TrackRange};
@@ -6,6 +10,7 @@ use diptych_shared::{Change, Claim, Claimed, FamilyState, Limits, SharedError, S
 use diptych_shared::{Volume, Wakes};
 use diptych_sync::model::{Bound, Model, Mutant};
 use diptych_sync::{Arc, Condvar, Mutex, thread};
+use std::mem::ManuallyDrop;
 
 const X: LdevId = LdevId::new(0, 1);
 const Y: LdevId = LdevId::new(0, 2);
@@ -13,36 +18,6 @@ const TRACKS: u64 = 4;
 
 fn tracks(start: u64, end: u64) -> TrackRange {
     TrackRange { start: TrackNo(start), end: TrackNo(end) }
-}
-
-/// A value whose drop is a step of the model. A model that dies takes no more steps: a second panic
-/// while the first unwinds would end the whole test run.
-struct Step<T>(Option<T>);
-
-impl<T> Step<T> {
-    fn new(value: T) -> Self {
-        Self(Some(value))
-    }
-
-    fn take(mut self) -> T {
-        self.0.take().expect("taken once")
-    }
-}
-
-impl<T> Drop for Step<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::mem::forget(self.0.take());
-        }
-    }
-}
-
-impl<T> std::ops::Deref for Step<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("there until it is taken")
-    }
 }
 
 /// Shared memory, and a mailbox where owners wait for their answers.
@@ -55,7 +30,7 @@ struct Unit {
 }
 
 impl Unit {
-    fn new(volumes: &[LdevId]) -> Step<Arc<Self>> {
+    fn new(volumes: &[LdevId]) -> ManuallyDrop<Arc<Self>> {
         let memory = SharedMemory::new(Limits { volumes: 2, pairs: 1, queued_claims: 4 });
         for (no, &ldev) in volumes.iter().enumerate() {
             let backing = BackingId(no as u32 + 1);
@@ -64,7 +39,7 @@ impl Unit {
                 .unwrap();
         }
         let (answers, answered) = (Mutex::new(Wakes::new()), Condvar::new());
-        Step::new(Arc::new(Self { memory, answers, answered, inside: Mutex::new(0) }))
+        ManuallyDrop::new(Arc::new(Self { memory, answers, answered, inside: Mutex::new(0) }))
     }
 
     fn deliver(&self, wakes: Wakes) {
@@ -95,10 +70,10 @@ impl Unit {
             match ask(&self.memory).unwrap() {
                 Claimed::Granted(claim, seen) => return (claim, seen),
                 Claimed::Queued(queued) => {
-                    let queued = Step::new(queued);
+                    let queued = ManuallyDrop::new(queued);
                     match self.wait(owner) {
-                        Answer::Granted => return queued.take().granted(&view),
-                        Answer::Moved => drop(queued),
+                        Answer::Granted => return ManuallyDrop::into_inner(queued).granted(&view),
+                        Answer::Moved => drop(ManuallyDrop::into_inner(queued)),
                         Answer::Cancelled => panic!("nobody cancels"),
                     }
                 }
@@ -141,8 +116,11 @@ impl Unit {
 /// Spawns every actor and joins them all.
 fn run(unit: &Arc<Unit>, actors: &[fn(&Unit)]) {
     let spawn = |&actor: &fn(&Unit)| {
-        let unit = Step::new(unit.clone());
-        thread::spawn(move || actor(&unit))
+        let unit = ManuallyDrop::new(unit.clone());
+        thread::spawn(move || {
+            actor(&unit);
+            drop(ManuallyDrop::into_inner(unit));
+        })
     };
     let threads: Vec<_> = actors.iter().map(spawn).collect();
     for thread in threads {
@@ -191,6 +169,7 @@ fn claims_exclude() {
         let allocated = unit.memory.with_family(X, allocated);
         let expected = Ok(Some(vec![tracks(0, 1), tracks(2, 4)]));
         assert_eq!(allocated, expected, "invariant: no change of a neighbouring bit is lost");
+        drop(ManuallyDrop::into_inner(unit));
     });
 }
 
@@ -232,6 +211,7 @@ fn claims_are_not_overtaken() {
         };
         run(&unit, &[holder, command, late]);
         unit.assert_idle(X);
+        drop(ManuallyDrop::into_inner(unit));
     });
 }
 
@@ -248,13 +228,13 @@ fn a_merge_moves_who_waits() {
     .check(|| {
         let unit = Unit::new(&[X, Y]);
         let command = |unit: &Unit| {
-            let x = Step::new(unit.claim_family(1, X));
+            let x = ManuallyDrop::new(unit.claim_family(1, X));
             let y = unit.claim_family(1, Y);
-            let (claim, wakes) = unit.memory.merge(x.take(), y);
-            let claim = Step::new(claim);
+            let (claim, wakes) = unit.memory.merge(ManuallyDrop::into_inner(x), y);
+            let claim = ManuallyDrop::new(claim);
             unit.deliver(wakes);
             unit.visit();
-            unit.deliver(claim.take().release());
+            unit.deliver(ManuallyDrop::into_inner(claim).release());
         };
         fn host(unit: &Unit, owner: u64, ldev: LdevId, track: u64) {
             let claim = unit.claim_tracks(owner, ldev, TrackRange::one(TrackNo(track)));
@@ -271,6 +251,7 @@ fn a_merge_moves_who_waits() {
         };
         let allocated = unit.memory.with_family(X, allocated);
         assert_eq!(allocated, Ok(2), "invariant: no change is lost in a merge");
+        drop(ManuallyDrop::into_inner(unit));
     });
 }
 
@@ -309,5 +290,6 @@ fn a_split_moves_who_waits() {
             let volumes = unit.memory.with_family(ldev, |family| family.volumes().len());
             assert_eq!(volumes, Ok(1), "invariant: split volumes are of two families");
         }
+        drop(ManuallyDrop::into_inner(unit));
     });
 }
