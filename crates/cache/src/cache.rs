@@ -315,6 +315,7 @@ impl Cache {
             let shard = shard.lock();
             need.dirty_slots += shard.dirty_slots;
             need.oldest_mark = need.oldest_mark.into_iter().chain(shard.oldest_mark()).min();
+            need.offered_mark = need.offered_mark.into_iter().chain(shard.offered_mark()).min();
         }
         need.over_low_watermark = need.dirty_slots > self.config.low_watermark_slots();
         need

@@ -34,6 +34,9 @@ pub struct DestageNeed {
     pub clean_upto: Option<u64>,
     /// The mark of the slot that has been dirty for longest, failed ones excepted.
     pub oldest_mark: Option<u64>,
+    /// The mark of the slot that [`Cache::next_dirty`](crate::Cache::next_dirty) offers next: none if
+    /// every dirty slot is being destaged or written. Whoever ends that is to look again.
+    pub offered_mark: Option<u64>,
 }
 
 impl DestageNeed {

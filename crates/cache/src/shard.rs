@@ -232,18 +232,26 @@ impl Shard {
             || self.in_flight.iter().any(|&at| self.slot(at).key.backing == backing)
     }
 
-    /// Takes the snapshot of the oldest slot that can be destaged.
-    pub(crate) fn take_dirty(&mut self, upto: Option<u64>) -> Option<(Pin, Snapshot)> {
-        let wanted = |slot: &Slot| upto.is_none_or(|upto| slot.mark <= upto);
+    /// The oldest dirty slot that can be destaged: none that is being destaged or written.
+    fn offered(&self) -> Option<u32> {
         let free = |slot: &Slot| {
             let idle = slot.destage_no == 0 && !self.ghosts.contains_key(&slot.key);
             !slot.writing && (idle || mutant::removed("destage-one-in-flight"))
         };
-        let at = self
-            .lists
-            .iter(ListKind::Dirty, &self.slots)
-            .take_while(|&at| wanted(self.slot(at)))
-            .find(|&at| free(self.slot(at)))?;
+        self.lists.iter(ListKind::Dirty, &self.slots).find(|&at| free(self.slot(at)))
+    }
+
+    /// The mark of the slot that [`take_dirty`](Self::take_dirty) takes next.
+    pub(crate) fn offered_mark(&self) -> Option<u64> {
+        self.offered().map(|at| self.slot(at).mark)
+    }
+
+    /// Takes the snapshot of the oldest slot that can be destaged.
+    pub(crate) fn take_dirty(&mut self, upto: Option<u64>) -> Option<(Pin, Snapshot)> {
+        let at = self.offered()?;
+        if upto.is_some_and(|upto| self.slot(at).mark > upto) {
+            return None;
+        }
         self.lists.unlink(&mut self.slots, at);
         let no = self.next_no();
         let slot = &mut self.slots[at as usize];

@@ -220,8 +220,11 @@ impl Unit {
         }
         let asked = scheduler.destage_mark();
         let need = core.cache.needs_destage();
-        let wanted = need.oldest_mark.is_some()
-            && (need.is_pressing() || asked.is_some_and(|upto| need.oldest_mark <= Some(upto)));
+        // What is being destaged or written is looked at again when that ends: by the destage job, or
+        // by the writer, who finds `dirtied` reset.
+        let wanted = need
+            .offered_mark
+            .is_some_and(|mark| need.is_pressing() || asked.is_some_and(|upto| mark <= upto));
         let destages = if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 };
         let next = [lanes_next, scheduler.destage_at()].into_iter().flatten().min();
         drop(scheduler);

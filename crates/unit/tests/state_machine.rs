@@ -9,7 +9,7 @@ use diptych_testkit::{
 fn check(cases: u64, length_max: usize, run: fn(&Program) -> Result<(), Violation>) {
     if let Err(failure) = run_programs(cases, length_max, run) {
         panic!(
-            "{SEED_VARIABLE}={} replays this: {}\n{:#?}",
+            "{SEED_VARIABLE}={} replays this: {}\n{}",
             failure.seed, failure.reason, failure.program
         );
     }
@@ -17,10 +17,10 @@ fn check(cases: u64, length_max: usize, run: fn(&Program) -> Result<(), Violatio
 
 #[test]
 fn one_operation_at_a_time_is_as_the_model_says() {
-    check(2_500, 60, run_sequential);
+    check(10_000, 60, run_sequential);
 }
 
 #[test]
 fn operations_in_flight_are_as_their_history_allows() {
-    check(2_500, 60, run_concurrent);
+    check(10_000, 60, run_concurrent);
 }
