@@ -19,6 +19,9 @@ static FOLLOWED_BY: [[u32; 256]; TAIL_BYTES] = followed_by();
 /// `PAST_BLOCK[n][b]`: what byte `n` of a CRC with the value `b` has become one block later.
 static PAST_BLOCK: [[u32; 256]; 4] = past_bytes(BLOCK_BYTES);
 
+/// The same, four blocks later.
+static PAST_FOUR_BLOCKS: [[u32; 256]; 4] = past_bytes(4 * BLOCK_BYTES);
+
 /// The CRC-32 of 512 bytes of zero.
 pub const DATA_CODE_OF_ZEROS: u32 = !advance(u32::MAX, BLOCK_BYTES);
 
@@ -89,12 +92,43 @@ pub(crate) fn past_tail(difference: u32) -> u32 {
 
 /// What a difference in a CRC makes of the CRC one block later.
 #[inline(always)]
-pub(crate) fn past_block(difference: u32) -> u32 {
+fn past_block(difference: u32) -> u32 {
+    moved_by(&PAST_BLOCK, difference)
+}
+
+#[inline(always)]
+fn moved_by(tables: &[[u32; 256]; 4], difference: u32) -> u32 {
     let [a, b, c, d] = difference.to_le_bytes();
-    PAST_BLOCK[0][usize::from(a)]
-        ^ PAST_BLOCK[1][usize::from(b)]
-        ^ PAST_BLOCK[2][usize::from(c)]
-        ^ PAST_BLOCK[3][usize::from(d)]
+    tables[0][usize::from(a)]
+        ^ tables[1][usize::from(b)]
+        ^ tables[2][usize::from(c)]
+        ^ tables[3][usize::from(d)]
+}
+
+/// The CRC of consecutive blocks from the CRC of each.
+///
+/// Four chains, each four blocks a step: one chain alone waits for its own look-ups.
+#[derive(Default)]
+pub(crate) struct Joined {
+    chains: [u32; 4],
+}
+
+impl Joined {
+    #[inline(always)]
+    pub(crate) fn push_four(&mut self, codes: [u32; 4]) {
+        for (chain, code) in self.chains.iter_mut().zip(codes) {
+            *chain = moved_by(&PAST_FOUR_BLOCKS, *chain) ^ code;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, code: u32) {
+        self.chains = [0, 0, 0, past_block(self.code()) ^ code];
+    }
+
+    pub(crate) fn code(&self) -> u32 {
+        self.chains.into_iter().fold(0, |joined, chain| past_block(joined) ^ chain)
+    }
 }
 
 #[inline]
@@ -189,13 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_the_code_its_blocks_have() {
+    fn a_track_has_the_code_its_blocks_have() {
         let mut random = fastrand::Rng::with_seed(2);
         let data: Vec<u8> =
-            std::iter::repeat_with(|| random.u8(..)).take(BLOCK_BYTES * 5).collect();
-        let of_blocks = data
-            .chunks(BLOCK_BYTES)
-            .fold(0, |code, block| past_block(code) ^ crc32fast::hash(block));
-        assert_eq!(of_blocks, crc32fast::hash(&data));
+            std::iter::repeat_with(|| random.u8(..)).take(BLOCK_BYTES * 13).collect();
+        for block_count in 0..=13 {
+            let data = &data[..block_count * BLOCK_BYTES];
+            let codes: Vec<u32> = data.chunks(BLOCK_BYTES).map(crc32fast::hash).collect();
+            let mut joined = Joined::default();
+            let (fours, rest) = codes.as_chunks();
+            fours.iter().for_each(|four| joined.push_four(*four));
+            rest.iter().for_each(|code| joined.push(*code));
+            assert_eq!(joined.code(), crc32fast::hash(data), "{block_count} blocks");
+        }
     }
 }

@@ -51,7 +51,7 @@ pub struct Done {
     pub data: Arc<TrackBuf>,
     /// The check fields of the source.
     pub checks: Arc<CheckArea>,
-    /// The second buffer, if the op had one. After an error its content is undefined.
+    /// The second buffer, if the op had one. After an error its content is as it was.
     pub copied: Option<TrackBuf>,
     /// One check area for each target, in their order.
     pub result: Result<Vec<CheckArea>, TransferError>,

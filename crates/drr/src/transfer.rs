@@ -2,7 +2,7 @@
 
 use crate::code::past_tail;
 use crate::place::Source;
-use crate::verify::{TransferError, verify, verify_runs};
+use crate::verify::{TransferError, is_right, verify};
 use diptych_format::{BackingId, BlockMask, CHECK_FIELD_BYTES, CheckArea};
 use diptych_sync::mutant;
 
@@ -13,8 +13,8 @@ use diptych_sync::mutant;
 ///
 /// # Errors
 ///
-/// If a block of the source is wrong. What `copy` holds is then undefined, and the areas are all
-/// zero: nothing in them verifies.
+/// If a block of the source is wrong. `copy` is then as it was, and the areas are all zero:
+/// nothing in them verifies.
 ///
 /// # Panics
 ///
@@ -61,14 +61,18 @@ pub(crate) fn pass(
         assert!(target.0 != 0, "a transfer goes to a backing");
         assert_eq!(area.block_count(), source.place.block_count, "an area of the track's size");
     }
-    if !verify_runs(source, copy) && !mutant::removed("verify-before-rewrite") {
+    if !is_right(source) && !mutant::removed("verify-before-rewrite") {
         for area in areas {
             area.as_bytes_mut().fill(0);
         }
         let all = BlockMask::first(source.place.block_count);
         let found = verify(source.data, source.checks, source.place, all);
-        assert!(found.is_err(), "a wrong run of blocks has a wrong block");
+        assert!(found.is_err(), "a wrong track has a wrong block");
         return found;
+    }
+    // The CRC has just brought the track into the second-level cache.
+    if let Some(copy) = copy {
+        copy.copy_from_slice(source.data);
     }
     for (target, area) in targets.iter().zip(areas) {
         readdress(source, *target, area);

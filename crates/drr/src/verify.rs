@@ -1,32 +1,27 @@
-//! Verifying: block by block, and by runs of blocks.
+//! Verifying: block by block, and a track at once.
 //!
 //! [`verify`] looks at each block by itself: that is for data that comes from a drive. A transfer
 //! reads what was verified when it entered the cache, and must be about as fast as moving the
-//! bytes, so it looks at runs of three blocks: the LA of each is compared, but only one CRC is
-//! taken of the data of all three, and compared with the one that follows from their three codes.
+//! bytes, so it looks at the track as one: the LA of each block is compared, but a single CRC is
+//! taken of all the data, and compared with the one that follows from the blocks' codes.
 //! Why that is enough:
 //!
-//! - If one block of a run is wrong, the run is wrong whenever the block is found wrong by itself:
-//!   moving a CRC over further blocks loses nothing.
-//! - If several are wrong by chance, the run passes once in 2^32, as a wrong block by itself does.
-//! - What it does not see is two flips in one run that cancel: a bit of a generation, say, and the
-//!   bit of the next block's data that lies as far from the end. [`verify`] sees both. Such blocks
-//!   are copied, but as a transfer makes no code anew, their codes are as wrong on the target, and
-//!   the next stage finds them.
+//! - If one block is wrong, the track is wrong whenever the block is found wrong by itself: moving
+//!   a CRC over further blocks loses nothing.
+//! - If several are wrong by chance, the track passes once in 2^32, as a wrong block by itself does.
+//! - What it does not see is flips that cancel: a bit of a generation, say, and the bit of the next
+//!   block's data that lies as far from the end. [`verify`] sees both. Such blocks are copied, but
+//!   as a transfer makes no code anew, their codes are as wrong on the target, and the next stage
+//!   finds them.
 //!
-//! If a run is wrong, [`verify`] says which blocks are.
+//! If a track is wrong, [`verify`] says which blocks are.
 
-use crate::code::{Tails, past_block, past_tail};
+use crate::code::{Joined, Tails, past_tail};
 use crate::place::{Source, TrackPlace};
 use diptych_format::{
     BLOCK_BYTES, BlockError, BlockMask, BlockNo, BlockRange, CHECK_FIELD_BYTES, CheckArea,
     CheckField,
 };
-
-/// Blocks of a run: as many as the CRC takes with its shorter set-up, and a whole fraction of a
-/// track of 96. `benches/transfer.rs` shows the others.
-const RUN_BLOCKS: usize = 3;
-const RUN_BYTES: usize = RUN_BLOCKS * BLOCK_BYTES;
 
 /// Why a track was not transferred, or does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -116,70 +111,47 @@ fn block_error(
     (computed != field.code).then_some(BlockError::Code { la, found: field.code, computed })
 }
 
-/// Whether all blocks of a track are right, by runs; copies the data on the way if there is a
-/// place for it. The copy may be made of wrong blocks: only check fields make it one.
-pub(crate) fn verify_runs(source: Source<'_>, copy: Option<&mut [u8]>) -> bool {
-    let (runs, last) = source.data.as_chunks::<RUN_BYTES>();
-    let mut fields = Fields::new(source);
-    let mut wrong = 0;
-    match copy {
-        None => {
-            for run in runs {
-                wrong |= fields.next_wrong::<RUN_BLOCKS>(crc32fast::hash(run));
-            }
-        }
-        Some(copy) => {
-            let (copies, last_copy) = copy.as_chunks_mut::<RUN_BYTES>();
-            for (run, copy) in runs.iter().zip(copies) {
-                wrong |= fields.next_wrong::<RUN_BLOCKS>(crc32fast::hash(run));
-                // Right behind the CRC, while the run is in the first-level cache: a copy of known
-                // length needs no call, and overlaps with the CRC of the next run.
-                *copy = *run;
-            }
-            last_copy.copy_from_slice(last);
-        }
+/// Whether all blocks of a track are right, looked at as one.
+pub(crate) fn is_right(source: Source<'_>) -> bool {
+    let fields = source.checks.as_bytes()[..source.place.field_bytes()].as_chunks().0;
+    let mut reader = Reader::new(source.place);
+    // The CRC of all data, carried over the tail, as the codes say it must be.
+    let mut expected = Joined::default();
+    let (fours, rest) = fields.as_chunks();
+    for [a, b, c, d] in fours {
+        expected.push_four([reader.code(a), reader.code(b), reader.code(c), reader.code(d)]);
     }
-    for block in last.as_chunks::<BLOCK_BYTES>().0 {
-        wrong |= fields.next_wrong::<1>(crc32fast::hash(block));
+    for field in rest {
+        expected.push(reader.code(field));
     }
-    wrong == 0
+    reader.elsewhere == 0 && expected.code() == past_tail(crc32fast::hash(source.data))
 }
 
-/// The check fields of a track, a run at a time.
-struct Fields<'a> {
-    left: &'a [[u8; CHECK_FIELD_BYTES]],
-    place: TrackPlace,
+/// Reads the check fields of a track, one after the other.
+struct Reader {
+    backing: u32,
     block: u64,
     tails: Tails,
+    /// Not 0 once a field said another LA than its place.
+    elsewhere: u64,
 }
 
-impl<'a> Fields<'a> {
-    fn new(source: Source<'a>) -> Self {
-        let bytes = &source.checks.as_bytes()[..source.place.field_bytes()];
-        Self {
-            left: bytes.as_chunks().0,
-            place: source.place,
-            block: source.place.first_block.0,
-            tails: Tails::new(source.place.backing),
-        }
+impl Reader {
+    fn new(place: TrackPlace) -> Self {
+        let tails = Tails::new(place.backing);
+        Self { backing: place.backing.0, block: place.first_block.0, tails, elsewhere: 0 }
     }
 
-    /// 0 if the next `N` blocks are right, whose data has the CRC-32 `data_code`.
+    /// What the next field says of its data's CRC, carried over the tail.
     #[inline(always)]
-    fn next_wrong<const N: usize>(&mut self, data_code: u32) -> u64 {
-        let (run, left) = self.left.split_first_chunk::<N>().expect("a field for every block");
-        self.left = left;
-        let mut wrong = 0;
-        // What the data's CRC must be, carried over the tail, from the codes.
-        let mut expected = 0;
-        for bytes in run {
-            let field = CheckField::from_bytes(bytes);
-            wrong |= u64::from(field.la.backing.0 ^ self.place.backing.0);
-            wrong |= field.la.block.0 ^ self.block;
-            let code = field.code ^ self.tails.of(self.block, field.generation.0);
-            expected = past_block(expected) ^ code;
-            self.block += 1;
-        }
-        wrong | u64::from(expected ^ past_tail(data_code))
+    fn code(&mut self, field: &[u8; CHECK_FIELD_BYTES]) -> u32 {
+        // As three words: this is the inner loop of every transfer.
+        let mut words = field.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+        let mut word = || words.next().expect("a field is three words");
+        let (head, block, generation) = (word(), word(), word());
+        self.elsewhere |= u64::from(head as u32 ^ self.backing) | (block ^ self.block);
+        let code = (head >> 32) as u32 ^ self.tails.of(self.block, generation);
+        self.block += 1;
+        code
     }
 }

@@ -175,13 +175,14 @@ proptest! {
 
         let targets = [track.place.backing, BackingId(7)];
         let mut areas = [track.checks.clone(), track.checks.clone()];
-        let mut copy = track.data.clone();
+        let mut copy = vec![0xEE; track.data.len()];
         prop_assert_eq!(transfer(track.source(), &mut copy, &targets, &mut areas), expected);
         prop_assert_eq!(transfer_by_reference(track.source(), &targets, &mut areas), expected);
         if expected.is_err() {
             for area in &areas {
                 prop_assert!(area.as_bytes().iter().all(|byte| *byte == 0));
             }
+            prop_assert!(copy.iter().all(|byte| *byte == 0xEE));
         }
     }
 
@@ -249,12 +250,12 @@ fn no_single_flip_passes() {
     }
 }
 
-/// Two flips that cancel within a run pass the transfer, but gain no valid code by it.
+/// Two flips that cancel within a track pass the transfer, but gain no valid code by it.
 #[test]
-fn what_two_flips_hide_from_a_run_stays_wrong() {
+fn what_two_flips_hide_stays_wrong() {
     let mut track = Track::random(5, PLACE, true);
-    // The lowest bit of block 0's generation, and its place in the data of block 1: as many bytes
-    // from the end of the run's codes.
+    // The lowest bit of block 0's generation, and its place in the data of block 1: as far from
+    // the end.
     track.checks.as_bytes_mut()[16] ^= 1;
     track.data[BLOCK_BYTES + 12] ^= 1;
     let both = one(0).or(one(1));
