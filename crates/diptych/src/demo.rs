@@ -56,7 +56,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
         .map_err(|error| rig.check_drives().err().unwrap_or(error));
     let kept = match &report {
         Ok(_) => rig.stop(),
-        Err(_) => None,
+        Err(_) => {
+            rig.discard();
+            None
+        }
     };
     let report = Report { drives_kept_in: kept, ..report? };
     let text = if args.json { report.json()? } else { table::of(&report) };

@@ -22,16 +22,16 @@
 //!
 //! | module | what it is good for alone |
 //! |---|---|
-//! | [`sync`] | locks and threads that a model checker can replace |
-//! | [`format`] | ids, geometry per emulation type, the block layout and its printer |
-//! | [`device`] | drives in memory and in files, drives that go wrong as planned |
-//! | [`cache`] | a bounded track cache with a slot per track |
-//! | [`shared`] | pair information, track maps, claims |
-//! | [`drr`] | check codes, verified transfers, parity |
-//! | [`dka`] | staging, destaging, where tracks lie |
-//! | [`cha`] | command and answer blocks, ports, counters of the host channels |
-//! | [`unit`] | the control unit as jobs and effects, without a thread or a clock |
-//! | [`rt`] | the control unit on threads |
+//! | [`sync`](mod@sync) | locks and threads that a model checker can replace |
+//! | [`format`](mod@format) | ids, geometry per emulation type, the block layout and its printer |
+//! | [`device`](mod@device) | drives in memory and in files, drives that go wrong as planned |
+//! | [`cache`](mod@cache) | a bounded track cache with a slot per track |
+//! | [`shared`](mod@shared) | pair information, track maps, claims |
+//! | [`drr`](mod@drr) | check codes, verified transfers, parity |
+//! | [`dka`](mod@dka) | staging, destaging, where tracks lie |
+//! | [`cha`](mod@cha) | command and answer blocks, ports, counters of the host channels |
+//! | [`unit`](mod@unit) | the control unit as jobs and effects, without a thread or a clock |
+//! | [`rt`](mod@rt) | the control unit on threads |
 //!
 //! Invariants:
 //! - This crate adds nothing to the layers: no type, no function, no state.

@@ -141,3 +141,122 @@ fn origin(judge: &Judge<'_>, seed: u64, no: BlockNo, found: &[u8], imported: &[u
 pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(all(test, not(any(diptych_loom, diptych_shuttle))))]
+mod tests {
+    use super::super::ledger::{HostWrite, Stamps};
+    use super::super::marked::WriteId;
+    use super::super::progress::Progress;
+    use super::super::writers::Target;
+    use super::super::{DemoArgs, import};
+    use super::*;
+    use clap::Parser;
+    use diptych::cha::CommandCode;
+    use diptych::format::CheckField;
+    use diptych::shared::PairStatus;
+    use diptych::sync::Arc;
+    use std::fs::{self, File};
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        demo: DemoArgs,
+    }
+
+    /// A secondary of two tracks, copied after one write of blocks 10 to 12.
+    struct Copied {
+        rig: Arc<Rig>,
+        image: Image,
+        ledger: Ledger,
+        cut: Cut,
+        drive: File,
+        _dir: TempDir,
+    }
+
+    fn copied() -> Copied {
+        let dir = TempDir::new().expect("a temporary directory");
+        let image_path = dir.path().join("image");
+        fs::write(&image_path, vec![9; 200 * BLOCK_BYTES]).expect("an image");
+        let (image, drives) = (image_path.as_os_str(), dir.path().as_os_str());
+        let args = ["demo", "--keep", "--image"].map(AsRef::as_ref);
+        let args = args.into_iter().chain([image, "--dir".as_ref(), drives]);
+        let args = Options::parse_from(args).demo;
+        let image = Image::of(&args).expect("an image");
+        let rig = Arc::new(Rig::new(&args, &image).expect("a control unit"));
+        import::import(&rig, &image, &Progress::new()).expect("an import");
+        let stamps = Arc::new(Stamps::default());
+        let target = Target { rig: rig.clone(), stamps, seed: 1, block_count: 200 };
+        let id = WriteId { writer: 0, no: 0 };
+        let write: HostWrite = target.write(id, BlockRange::new(BlockNo(10), 3)).expect("a write");
+        let mut ledger = Ledger::default();
+        ledger.add(vec![write]);
+        rig.command(CommandCode::Create).expect("a pair");
+        let submitted = target.stamps.next();
+        rig.command(CommandCode::Copy).expect("a copy");
+        let cut = Cut { submitted, answered: target.stamps.next() };
+        while rig.pair().expect("a pair").status != PairStatus::Copied {
+            rig.rest(Duration::from_millis(1));
+        }
+        rig.flush(Side::Secondary).expect("a flush");
+        let made = fs::read_dir(dir.path()).expect("a directory").flatten();
+        let made = made.map(|entry| entry.path()).find(|path| path.is_dir());
+        let path = made.expect("the drives' directory").join("secondary.drive");
+        let drive = File::options().read(true).write(true).open(path).expect("the drive's file");
+        Copied { rig, image, ledger, cut, drive, _dir: dir }
+    }
+
+    impl Copied {
+        /// Wrong codes, wrong contents, torn writes.
+        fn check(&self, cut: Cut) -> (u64, u64, u64) {
+            let (image, ledger) = (&self.image, &self.ledger);
+            let expected = Expected { image, ledger, seed: 1, cut };
+            let bar = Progress::new().step("check", 2);
+            let report = check(&self.rig, Side::Secondary, expected, &bar).expect("a check");
+            (report.wrong_codes, report.wrong_contents, report.writes_torn)
+        }
+
+        /// Overwrites block `no` of the first track on the drive, its code made to match if asked.
+        fn damage(&self, no: u64, data: &[u8; BLOCK_BYTES], seal: bool) {
+            let (volume, home) = self.rig.volume(Side::Secondary);
+            let place = home.place(diptych::format::TrackNo(0));
+            let at_byte = (place.data.0 + no) * BLOCK_BYTES as u64;
+            self.drive.write_all_at(data, at_byte).expect("a file that takes it");
+            if seal {
+                let fields = diptych::format::CHECK_FIELD_BYTES as u64;
+                let at_byte = place.checks.0 * BLOCK_BYTES as u64 + no * fields;
+                let mut bytes = [0; diptych::format::CHECK_FIELD_BYTES];
+                self.drive.read_exact_at(&mut bytes, at_byte).expect("a field");
+                let old = CheckField::from_bytes(&bytes);
+                assert_eq!(old.la.backing, volume.backing);
+                let field = CheckField::of(data, old.la, old.generation);
+                self.drive.write_all_at(&field.to_bytes(), at_byte).expect("a field");
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_finds_what_is_wrong() {
+        let copied = copied();
+        let cut = copied.cut;
+        assert_eq!(copied.check(cut), (0, 0, 0));
+        // The instant is moved before the write: then none of its blocks may be in the image.
+        assert_eq!(copied.check(Cut { submitted: 0, answered: 0 }), (0, 3, 0));
+        // The write is said to be in flight: all of it is in, which is right.
+        let in_flight = Cut { submitted: 2, answered: 3 };
+        assert_eq!(copied.check(in_flight), (0, 0, 0));
+        // Part of it is taken back, with a good code: wrong or torn.
+        copied.damage(11, &[9; BLOCK_BYTES], true);
+        assert_eq!(copied.check(cut), (0, 1, 0));
+        assert_eq!(copied.check(in_flight), (0, 0, 1));
+        // A block from nowhere, with its old code.
+        copied.damage(11, &[7; BLOCK_BYTES], false);
+        assert_eq!(copied.check(cut), (1, 1, 0));
+        // The right content under a wrong code.
+        copied.damage(11, &[9; BLOCK_BYTES], true);
+        copied.damage(20, &[8; BLOCK_BYTES], true);
+        copied.damage(20, &[9; BLOCK_BYTES], false);
+        assert_eq!(copied.check(in_flight), (1, 0, 1));
+    }
+}

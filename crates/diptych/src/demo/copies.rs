@@ -141,6 +141,7 @@ impl<'a> Copies<'a> {
         let (writes_before, writes_after) = self.ledger.around(self.cut);
         let report = FirstReport {
             copied: Throughput::new(tracks, bytes, created, end),
+            all_copied_tracks: pair.copied_tracks,
             empty_tracks: empty,
             protected_tracks: pair.protected_tracks,
             left_at_instant: at_instant.c.count(),

@@ -150,14 +150,16 @@ pub(crate) struct AloneReport {
 /// The copy under writers.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct FirstReport {
-    /// Tracks copied, some of them several times as writers changed them before the instant; from
-    /// the create command to the end of the copy. Tracks without storage are not counted; if a
-    /// writer gives one storage before it was first copied, the count is one less than the truth.
+    /// Tracks copied with data, some of them several times as writers changed them before the
+    /// instant; from the create command to the end of the copy. Exact if no track was without
+    /// storage, else the least it can have been.
     #[serde(flatten)]
     pub(crate) copied: Throughput,
+    /// Tracks copied, by their bit alone or with data.
+    pub(crate) all_copied_tracks: u64,
     /// Tracks without storage before the first writer came.
     pub(crate) empty_tracks: u64,
-    /// Tracks copied before a write that would have overwritten them.
+    /// Of these, tracks copied before a write that would have overwritten them.
     pub(crate) protected_tracks: u64,
     /// Tracks still to be copied just before the copy command.
     pub(crate) left_at_instant: u64,

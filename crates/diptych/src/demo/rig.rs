@@ -207,6 +207,12 @@ impl Rig {
         self.rt.stop();
         self.kept.lock().take().map(TempDir::keep)
     }
+
+    /// Removes the drives' directory even if it was to be kept. Writers may hold the rig for as
+    /// long as the program runs, so its end is not waited for.
+    pub(crate) fn discard(&self) {
+        drop(self.kept.lock().take());
+    }
 }
 
 impl Drop for Rig {

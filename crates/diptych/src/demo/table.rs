@@ -106,9 +106,11 @@ fn volume(table: &mut Table, report: &Report) {
 fn first(table: &mut Table, report: &Report) {
     let first = &report.first;
     table.head("First copy, under writers");
-    table.throughput("copied, some again", first.copied);
+    let exact = first.empty_tracks == 0;
+    table.throughput(if exact { "copied, some again" } else { "copied, at least" }, first.copied);
     table.count("tracks without storage", first.empty_tracks);
-    table.count("tracks copied before a write", first.protected_tracks);
+    table.count("copies, those by a bit alone too", first.all_copied_tracks);
+    table.count("  of these before a write", first.protected_tracks);
     table.count("tracks left at the instant", first.left_at_instant);
     table.row("seconds of the copy command", &format!("{:>18.6}", first.command_seconds));
     table.count("writes before the instant", first.writes_before);
