@@ -3,7 +3,7 @@
 use crate::Mailbox;
 use crate::copy_track::Why;
 use crate::core::Core;
-use crate::held::{Under, Wanted};
+use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
@@ -59,7 +59,45 @@ pub(crate) fn wanted_to_bring(family: &FamilyState, ldev: LdevId, tracks: TrackR
     Wanted { buffers: count, dirty: count }
 }
 
+/// Copies what depends on the old state of one track, under a claim and with room of its own. For
+/// requests whose copies do not fit the cache all at once: a copy may be made at any time before the
+/// change.
+pub(crate) async fn copy_ahead(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    track: TrackNo,
+) -> Result<(), NotHeld> {
+    let tracks = TrackRange::one(track);
+    let needed = |family: &mut FamilyState| {
+        wanted_for_change(family, ldev, tracks).plus(wanted_to_bring(family, ldev, tracks))
+    };
+    let mut wanted = Wanted::default();
+    loop {
+        let room = Room::admit(m, core, wanted).await?;
+        let (held, needed) = Held::claim(m, core, ldev, Some(tracks), needed).await?;
+        if !wanted.covers(needed) {
+            wanted = needed;
+            continue;
+        }
+        let mut under = Under { m, core, held, room };
+        under.protect_track(ldev, track).await;
+        under.bring_track(ldev, track).await;
+        return Ok(());
+    }
+}
+
 impl Under<'_> {
+    /// Copies a track that the secondary of a quick copy lacks.
+    pub(crate) async fn bring_track(&mut self, secondary: LdevId, track: TrackNo) {
+        let lacking = self.with(|family| {
+            pair_to_bring(family, secondary, track).map(|pair| (pair.id, pair.primary))
+        });
+        if let Some((pair, primary)) = lacking {
+            self.copy_track(primary, &[pair], track, Why::Protect).await;
+        }
+    }
+
     /// Steps 901-907 for one track of one volume, and its marks: afterwards the track may change.
     ///
     /// Used for internal copies into a volume that is itself a primary; a host's change of several

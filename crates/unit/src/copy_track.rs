@@ -97,21 +97,15 @@ impl<'a> Under<'a> {
         let Ok(areas) = self.transfer(&source, &home, &plan, track).await else {
             return self.source_failed(&plan, track);
         };
-        if why == Why::Protect
-            && let Some(slot_of_source) = &source.slot
-            && !mutant::removed("mark-shared")
-        {
-            self.core.cache.mark_shared(slot_of_source.pin().key());
-        }
         for (target, checks) in plan.targets.iter().zip(areas) {
             // 605, 906
             let checks = Arc::new(checks);
             let written = match why {
                 Why::Protect => {
-                    self.put_in_cache(target, track, &source.data, checks);
+                    self.put_in_cache(target, track, &source, checks);
                     Ok(())
                 }
-                Why::Background => self.put_on_drive(target, track, &source.data, checks).await,
+                Why::Background => self.put_on_drive(target, track, &source, checks).await,
             };
             // 609, 606, 607; 907
             match written {
@@ -172,13 +166,19 @@ impl<'a> Under<'a> {
         &mut self,
         target: &Target,
         track: TrackNo,
-        data: &Arc<TrackBuf>,
+        source: &Source<'_>,
         checks: Arc<CheckArea>,
     ) {
-        let key = slot(target.backing, track);
+        // Two slots have one buffer now: neither is written in place.
+        if let Some(slot_of_source) = &source.slot
+            && !mutant::removed("mark-shared")
+        {
+            self.core.cache.mark_shared(slot_of_source.pin().key());
+        }
+        let (key, data) = (slot(target.backing, track), source.data.clone());
         let whole = BlockMask::first(checks.block_count());
         let (cache, admission) = (&self.core.cache, self.room.admission());
-        self.m.wake(cache.put(key, data.clone(), checks, whole, true, true, admission));
+        self.m.wake(cache.put(key, data, checks, whole, true, true, admission));
         self.note_dirty();
     }
 
@@ -187,21 +187,22 @@ impl<'a> Under<'a> {
         &mut self,
         target: &Target,
         track: TrackNo,
-        data: &Arc<TrackBuf>,
+        source: &Source<'_>,
         checks: Arc<CheckArea>,
     ) -> Result<(), DkaError> {
         match self.core.cache.drop_slot(slot(target.backing, track)) {
             DropOutcome::Dropped(wakes) => self.m.wake(wakes),
             // The drive is busy with an older state of this track: the copy must come after it.
             DropOutcome::Destaging if !mutant::removed("copy-after-destage") => {
-                self.put_in_cache(target, track, data, checks);
+                self.put_in_cache(target, track, source, checks);
                 return Ok(());
             }
             DropOutcome::Absent | DropOutcome::Destaging => {}
         }
         let home = self.core.home(target.backing);
         let whole = BlockMask::first(checks.block_count());
-        let write = TrackWrite { data: data.clone(), checks, valid: whole, dirty: whole };
+        let data = source.data.clone();
+        let write = TrackWrite { data, checks, valid: whole, dirty: whole };
         write_track(self.m, &home, track, write).await
     }
 
@@ -308,4 +309,7 @@ fn fail(
     if pair.status == PairStatus::Suspended {
         core.scheduler.lock().stop(id);
     }
+    // What the level below waited for may not come any more.
+    let secondary = pair.secondary;
+    activate_followers(m, core, family, secondary);
 }

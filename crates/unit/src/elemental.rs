@@ -120,9 +120,13 @@ fn search(family: &FamilyState, id: PairId) -> Search {
     Search::Found(candidates, wanted)
 }
 
-/// A second-level lane skips tracks that the first level has still to bring: they change again.
+/// A second-level lane skips tracks that the first level is still to bring: they change again.
 fn lacks_above(family: &FamilyState, primary: diptych_format::LdevId, track: TrackNo) -> bool {
-    family.pair_of_secondary(primary).is_some_and(|above| above.c.get(track))
+    family.pair_of_secondary(primary).is_some_and(|above| {
+        let copies =
+            matches!(above.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
+        copies && above.copier && above.c.get(track) && !above.unreadable.get(track)
+    })
 }
 
 fn wanted_to_copy(

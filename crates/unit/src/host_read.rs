@@ -2,10 +2,9 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::{pair_to_bring, wanted_for_change, wanted_to_bring};
-use crate::copy_track::Why;
+use crate::change::{copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::{Core, slot};
-use crate::held::{Held, Pinned, Room, Under, Wanted};
+use crate::held::{Held, NotHeld, Pinned, Room, Under, Wanted};
 use crate::host_write::{chunks, in_range};
 use bytes::{Bytes, BytesMut};
 use diptych_cha::{HostError, Tried};
@@ -121,7 +120,17 @@ async fn read_misses(
     let mut wanted = Wanted { buffers: tracks.count() as usize, dirty: 0 };
     let own = wanted;
     loop {
-        let room = Room::admit(m, core, wanted).await.map_err(|e| e.host_error(ldev))?;
+        let room = match Room::admit(m, core, wanted).await {
+            Ok(room) => room,
+            Err(NotHeld::NoRoom) if wanted != own => {
+                for track in tracks.iter() {
+                    copy_ahead(m, core, ldev, track).await.map_err(|e| e.host_error(ldev))?;
+                }
+                wanted = own;
+                continue;
+            }
+            Err(error) => return Err(error.host_error(ldev)),
+        };
         let view = |family: &mut FamilyState| {
             let volume = family.volume(ldev).expect("the volume is in its family");
             let to_bring = wanted_to_bring(family, ldev, tracks);
@@ -166,11 +175,7 @@ impl Stage<'_> {
     /// Copies a track that the secondary of a quick copy lacks.
     async fn bring(&mut self, track: TrackNo) -> Result<(), HostError> {
         let ldev = self.ldev;
-        let lacking = self
-            .under
-            .with(|family| pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.primary)));
-        let Some((pair, primary)) = lacking else { return Ok(()) };
-        self.under.copy_track(primary, &[pair], track, Why::Protect).await;
+        self.under.bring_track(ldev, track).await;
         // A copy that failed has suspended the pair: the secondary is not to be read any more.
         self.under.with(|family| {
             let volume = family.volume(ldev).expect("the volume of this claim");

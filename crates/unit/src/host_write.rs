@@ -2,8 +2,7 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::{mark, pair_to_bring, wanted_for_change, wanted_to_bring};
-use crate::copy_track::Why;
+use crate::change::{copy_ahead, mark, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::slots::Slots;
@@ -120,7 +119,17 @@ impl HostChange {
         }
         let mut wanted = self.own();
         loop {
-            let room = Room::admit(m, core, wanted).await.map_err(failed)?;
+            let room = match Room::admit(m, core, wanted).await {
+                Ok(room) => room,
+                Err(NotHeld::NoRoom) if wanted != self.own() => {
+                    for track in self.tracks().iter() {
+                        copy_ahead(m, core, self.ldev, track).await.map_err(failed)?;
+                    }
+                    wanted = self.own();
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
             let view = |family: &mut FamilyState| self.plan(m, core, family, wanted);
             let (held, mut plan) =
                 Held::claim(m, core, self.ldev, Some(self.tracks()), view).await.map_err(failed)?;
@@ -200,13 +209,9 @@ impl HostChange {
             if mutant::removed("protect-every-track") {
                 break;
             }
-            let lacking = under.with(|family| {
-                pair_to_bring(family, self.ldev, track).map(|pair| (pair.id, pair.primary))
-            });
-            let Some((pair, primary)) = lacking else { continue };
             // Nothing stays of a track that is written whole: `mark` clears its C.
             if !self.covers_whole(track) {
-                under.copy_track(primary, &[pair], track, Why::Protect).await;
+                under.bring_track(self.ldev, track).await;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::rules::{first_level_copied, follows_nothing, primary_defined};
 use crate::Mailbox;
+use crate::change::activate_followers;
 use crate::core::Core;
 use crate::held::{Held, NotHeld};
 use diptych_cha::{Command, CommandCode, Outcome, Refusal};
@@ -35,6 +36,8 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
         Ok(None) => Outcome::Nothing { met: Some(status) },
         Ok(Some(change)) => {
             family.change(change);
+            // What the level below waited for may not come any more.
+            activate_followers(m, core, family, command.secondary);
             let now = family.pair(pair).expect("the pair just changed");
             let mut scheduler = core.scheduler.lock();
             let copies =
@@ -101,6 +104,7 @@ fn delete(m: &Mailbox, core: &Core, held: Held<'_>, pair: PairId, status: PairSt
             family.change(Change::Undefined { ldev, undefined: true });
         }
         core.scheduler.lock().stop(pair);
+        activate_followers(m, core, family, ldev);
     });
     let (parts, wakes) = core.shared.split(held.into_claim());
     m.wake(wakes);
