@@ -180,7 +180,78 @@ fn status_by_command() {
             writeln!(text, "  {name:<10} {came_to:<8} -> {}", bench.shown()).unwrap();
         }
     }
-    insta::assert_snapshot!(text, @"STATUS_TABLE");
+    insta::assert_snapshot!(text, @r"
+    no pair: simplex
+      create     accepted -> pending C=6 DP=0 DS=0 A=6
+      copy       nothing  -> simplex
+      copy quick nothing  -> simplex
+      resync     nothing  -> simplex
+      suspend    nothing  -> simplex
+      delete     nothing  -> simplex
+    802 idle: idle C=6 DP=0 DS=0 A=6
+      create     nothing  -> idle C=6 DP=0 DS=0 A=6
+      copy       accepted -> SP-pending C=6 DP=0 DS=0 A=6
+      copy quick accepted -> SP-pending C=6 DP=0 DS=0 A=6
+      resync     nothing  -> idle C=6 DP=0 DS=0 A=6
+      suspend    accepted -> suspend C=6 DP=0 DS=0 A=6
+      delete     accepted -> simplex, secondary undefined
+    802 pending: pending C=6 DP=0 DS=0 A=6
+      create     nothing  -> pending C=6 DP=0 DS=0 A=6
+      copy       accepted -> SP-pending C=6 DP=0 DS=0 A=6
+      copy quick accepted -> SP-pending C=6 DP=0 DS=0 A=6
+      resync     nothing  -> pending C=6 DP=0 DS=0 A=6
+      suspend    accepted -> suspend C=6 DP=0 DS=0 A=6
+      delete     accepted -> simplex, secondary undefined
+    802 duplex: duplex C=0 DP=0 DS=0 A=6
+      create     nothing  -> duplex C=0 DP=0 DS=0 A=6
+      copy       accepted -> split C=0 DP=0 DS=0 A=6
+      copy quick accepted -> split C=0 DP=0 DS=0 A=6
+      resync     nothing  -> duplex C=0 DP=0 DS=0 A=6
+      suspend    accepted -> suspend C=0 DP=0 DS=0 A=6
+      delete     accepted -> simplex
+    802 re-sync: re-sync C=2 DP=0 DS=0 A=2
+      create     nothing  -> re-sync C=2 DP=0 DS=0 A=2
+      copy       accepted -> SP-pending C=2 DP=0 DS=0 A=2
+      copy quick accepted -> SP-pending C=2 DP=0 DS=0 A=2
+      resync     nothing  -> re-sync C=2 DP=0 DS=0 A=2
+      suspend    accepted -> suspend C=2 DP=0 DS=0 A=2
+      delete     accepted -> simplex, secondary undefined
+    803: SP-pending C=2 DP=1 DS=0 A=6
+      create     nothing  -> SP-pending C=2 DP=1 DS=0 A=6
+      copy       nothing  -> SP-pending C=2 DP=1 DS=0 A=6
+      copy quick nothing  -> SP-pending C=2 DP=1 DS=0 A=6
+      resync     nothing  -> SP-pending C=2 DP=1 DS=0 A=6
+      suspend    accepted -> suspend C=2 DP=1 DS=0 A=6
+      delete     accepted -> simplex, secondary undefined
+    803 quick: SP-pending C=2 DP=1 DS=1 A=6
+      create     nothing  -> SP-pending C=2 DP=1 DS=1 A=6
+      copy       nothing  -> SP-pending C=2 DP=1 DS=1 A=6
+      copy quick nothing  -> SP-pending C=2 DP=1 DS=1 A=6
+      resync     nothing  -> SP-pending C=2 DP=1 DS=1 A=6
+      suspend    accepted -> suspend C=2 DP=1 DS=1 A=6
+      delete     accepted -> simplex, secondary undefined
+    804: split C=0 DP=1 DS=1 A=6
+      create     nothing  -> split C=0 DP=1 DS=1 A=6
+      copy       nothing  -> split C=0 DP=1 DS=1 A=6
+      copy quick nothing  -> split C=0 DP=1 DS=1 A=6
+      resync     accepted -> re-sync C=2 DP=0 DS=0 A=2
+      suspend    accepted -> suspend C=0 DP=1 DS=1 A=6
+      delete     accepted -> simplex
+    suspended: suspend C=0 DP=1 DS=1 A=6
+      create     nothing  -> suspend C=0 DP=1 DS=1 A=6
+      copy       nothing  -> suspend C=0 DP=1 DS=1 A=6
+      copy quick nothing  -> suspend C=0 DP=1 DS=1 A=6
+      resync     accepted -> re-sync C=2 DP=0 DS=0 A=6
+      suspend    nothing  -> suspend C=0 DP=1 DS=1 A=6
+      delete     accepted -> simplex
+    suspended in 803: suspend C=2 DP=1 DS=0 A=6
+      create     nothing  -> suspend C=2 DP=1 DS=0 A=6
+      copy       nothing  -> suspend C=2 DP=1 DS=0 A=6
+      copy quick nothing  -> suspend C=2 DP=1 DS=0 A=6
+      resync     accepted -> re-sync C=3 DP=0 DS=0 A=6
+      suspend    nothing  -> suspend C=2 DP=1 DS=0 A=6
+      delete     accepted -> simplex, secondary undefined
+    ");
 }
 
 #[test]
@@ -204,7 +275,18 @@ fn host_access_by_status() {
         }
         writeln!(text, "{row}{before} -> {}", bench.shown()).unwrap();
     }
-    insta::assert_snapshot!(text, @"ACCESS_TABLE");
+    insta::assert_snapshot!(text, @r"
+    no pair          primary read/write secondary read       simplex -> simplex
+    802 idle         primary read/write secondary refused    idle C=6 DP=0 DS=0 A=6 -> idle C=6 DP=0 DS=0 A=6
+    802 pending      primary read/write secondary refused    pending C=6 DP=0 DS=0 A=6 -> pending C=6 DP=0 DS=0 A=6
+    802 duplex       primary read/write secondary refused    duplex C=0 DP=0 DS=0 A=6 -> duplex C=1 DP=0 DS=0 A=6
+    802 re-sync      primary read/write secondary refused    re-sync C=2 DP=0 DS=0 A=2 -> re-sync C=3 DP=0 DS=0 A=3
+    803              primary read/write secondary refused    SP-pending C=2 DP=1 DS=0 A=6 -> SP-pending C=1 DP=2 DS=0 A=6
+    803 quick        primary read/write secondary read/write SP-pending C=2 DP=1 DS=1 A=6 -> SP-pending C=1 DP=2 DS=2 A=6
+    804              primary read/write secondary read/write split C=0 DP=1 DS=1 A=6 -> split C=0 DP=2 DS=2 A=6
+    suspended        primary read/write secondary refused    suspend C=0 DP=1 DS=1 A=6 -> suspend C=0 DP=2 DS=1 A=6
+    suspended in 803 primary read/write secondary refused    suspend C=2 DP=1 DS=0 A=6 -> suspend C=2 DP=2 DS=0 A=6
+    ");
 }
 
 /// Each refusal, and how it comes about.
@@ -237,30 +319,30 @@ fn refusals() {
     check(duplex, Create, (1, 2), Refusal::FirstLevelNotCopied { status });
     let cascade: fn(&mut Bench) = |b| {
         split(b);
-        b.give(CommandCode::Create, 1, 2);
+        b.give(Create, 1, 2);
         b.settle();
     };
     check(cascade, Create, (2, 3), Refusal::ThirdLevel { ldev: ldev(2) });
     let resynced: fn(&mut Bench) = |b| {
         split(b);
-        b.give(CommandCode::Create, 1, 2);
-        b.give(CommandCode::Resync, 0, 1);
+        b.give(Create, 1, 2);
+        b.give(Resync, 0, 1);
     };
     check(resynced, Copy, (1, 2), Refusal::FirstLevelNotCopied { status });
     let undefined: fn(&mut Bench) = |b| {
         split(b);
-        b.give(CommandCode::Create, 1, 2);
-        b.give(CommandCode::Resync, 0, 1);
-        b.give(CommandCode::Delete, 0, 1);
+        b.give(Create, 1, 2);
+        b.give(Resync, 0, 1);
+        b.give(Delete, 0, 1);
     };
     check(undefined, Copy, (1, 2), Refusal::Undefined { ldev: ldev(1) });
     check(undefined, Create, (1, 3), Refusal::Undefined { ldev: ldev(1) });
     let undefined_suspended: fn(&mut Bench) = |b| {
         split(b);
-        b.give(CommandCode::Create, 1, 2);
-        b.give(CommandCode::Suspend, 1, 2);
-        b.give(CommandCode::Resync, 0, 1);
-        b.give(CommandCode::Delete, 0, 1);
+        b.give(Create, 1, 2);
+        b.give(Suspend, 1, 2);
+        b.give(Resync, 0, 1);
+        b.give(Delete, 0, 1);
     };
     check(undefined_suspended, Resync, (1, 2), Refusal::Undefined { ldev: ldev(1) });
     // The reverse of a pair is no pair; it is no third volume's business either.
@@ -271,7 +353,7 @@ fn refusals() {
     }
     let mut bench = Bench::new();
     reserved(&mut bench);
-    bench.give(CommandCode::Copy, 0, 1);
+    bench.give(Copy, 0, 1);
     let Outcome::Refused(why) = bench.give(Create, 1, 0) else { panic!("a circle") };
     assert!(matches!(why, Refusal::Cycle { .. } | Refusal::SecondaryIsPrimary { .. }), "{why}");
 }

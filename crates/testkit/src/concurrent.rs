@@ -1,0 +1,225 @@
+//! Concurrent storms: several operations in flight, and what was read and copied compared with
+//! what the history of overlapping operations allows.
+
+use crate::history::{Effect, History};
+use crate::sequential::tags_of;
+use crate::{Action, ByHand, Choices, Program, Tag, Violation, ldev};
+use diptych_cha::{CommandCode, HostOp, HostReply, Outcome};
+use diptych_format::{BlockRange, LdevId, OwnerId};
+use diptych_shared::PairStatus;
+use std::collections::BTreeMap;
+
+/// Operations in flight at most.
+const IN_FLIGHT_MAX: usize = 5;
+/// Moves between two submissions at most.
+const MOVES_MAX: usize = 12;
+
+/// Runs a program with several operations in flight.
+///
+/// # Errors
+///
+/// A read or an image that the history does not allow (I1), sides that differ unnoticed (I2), a
+/// stored block that is wrong (I4), or something without end (I6).
+///
+/// # Panics
+///
+/// If the unit breaks an invariant that it asserts itself.
+pub fn run_concurrent(program: &Program) -> Result<(), Violation> {
+    let mut storm = Storm {
+        hand: program.setup.build(),
+        choices: Choices::from_seed(program.choices_seed),
+        history: History::new(),
+        in_flight: BTreeMap::new(),
+        chunk_blocks: program.setup.chunk_blocks,
+        images: BTreeMap::new(),
+    };
+    for (no, action) in (1..).zip(&program.actions) {
+        storm.act(Tag(no), action)?;
+    }
+    storm.settle()?;
+    storm.hand.quiesce(&mut storm.choices)?;
+    let stored = storm.hand.check_stored()?;
+    for (ldev, volume) in &stored {
+        volume.tags(*ldev)?;
+    }
+    storm.check_images()?;
+    storm.read_all()
+}
+
+struct Storm {
+    hand: ByHand,
+    choices: Choices,
+    history: History,
+    /// What was submitted, and when.
+    in_flight: BTreeMap<OwnerId, (HostOp, Tag, u64)>,
+    chunk_blocks: u64,
+    /// Of each secondary, the moments of its latest copy command.
+    images: BTreeMap<LdevId, u64>,
+}
+
+impl Storm {
+    fn act(&mut self, tag: Tag, action: &Action) -> Result<(), Violation> {
+        let op = match *action {
+            Action::Write(volume, blocks) => {
+                let data = tag.data(blocks);
+                HostOp::Write { ldev: ldev(volume), block: blocks.start, data }
+            }
+            Action::Read(volume, blocks) => HostOp::Read { ldev: ldev(volume), blocks },
+            Action::Unmap(volume, blocks) => HostOp::Unmap { ldev: ldev(volume), blocks },
+            Action::Flush(volume) => HostOp::Flush { ldev: ldev(volume) },
+            Action::Command { .. } => {
+                HostOp::Command(action.command(&self.pairs()).expect("a command"))
+            }
+            Action::Reserve(volume, reserved) => {
+                // Refused for a volume in a pair, which is as good here.
+                let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(ldev(volume), reserved);
+                return Ok(());
+            }
+            Action::ChangePace(target, options) => {
+                let (primary, secondary) = target.volumes(&self.pairs());
+                let (Ok(()) | Err(_)) = self.hand.unit().change_pace(primary, secondary, options);
+                return Ok(());
+            }
+            Action::Background(moves) => return self.moves(usize::from(moves)),
+            Action::Settle => return self.settle(),
+            Action::Look => {
+                self.settle()?;
+                self.hand.quiesce(&mut self.choices)?;
+                return self.hand.check_stored().map(drop);
+            }
+        };
+        while self.in_flight.len() >= IN_FLIGHT_MAX {
+            self.one_move()?;
+        }
+        self.submit(op, tag);
+        let moves = self.choices.one_of(MOVES_MAX);
+        self.moves(moves)
+    }
+
+    fn pairs(&self) -> Vec<(LdevId, LdevId)> {
+        self.hand.unit().pairs().iter().map(|pair| (pair.primary, pair.secondary)).collect()
+    }
+
+    fn submit(&mut self, op: HostOp, tag: Tag) {
+        let from = self.history.now();
+        if let Some((volume, effect)) = effect_of(&op, tag) {
+            self.history.under_way(volume, effect, from);
+        }
+        let id = self.hand.start(op.clone());
+        self.in_flight.insert(id, (op, tag, from));
+    }
+
+    fn moves(&mut self, count: usize) -> Result<(), Violation> {
+        (0..count).try_for_each(|_| self.one_move())
+    }
+
+    fn one_move(&mut self) -> Result<(), Violation> {
+        if !self.hand.make_any(&mut self.choices) {
+            self.hand.settle(&mut self.choices)?; // says what never ends
+        }
+        let ended: Vec<OwnerId> = self.hand.ended().collect();
+        for id in ended {
+            let reply = self.hand.take_reply(id).expect("it has ended");
+            let (op, tag, from) = self.in_flight.remove(&id).expect("it was submitted");
+            self.ended(&op, tag, from, reply)?;
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        op: &HostOp,
+        tag: Tag,
+        from: u64,
+        reply: HostReply,
+    ) -> Result<(), Violation> {
+        match (op, reply) {
+            (HostOp::Read { ldev, blocks }, HostReply::Data(data)) => {
+                let to = self.history.now();
+                let found = tags_of(*ldev, blocks.start, &data)?;
+                return self.history.check_read(*ldev, blocks.start, &found, from, to);
+            }
+            (HostOp::Write { .. } | HostOp::Unmap { .. }, HostReply::Done) => {
+                let (volume, effect) = effect_of(op, tag).expect("a write has an effect");
+                self.history.ended(volume, effect, from, true);
+            }
+            (HostOp::Write { .. } | HostOp::Unmap { .. }, HostReply::Failed(_)) => {
+                // Its first chunks may have been before what forbids the others.
+                let (volume, effect) = effect_of(op, tag).expect("a write has an effect");
+                self.history.ended(volume, effect, from, false);
+            }
+            (HostOp::Command(command), HostReply::Outcome(outcome)) => {
+                let (volume, effect) = effect_of(op, tag).expect("a command may have an effect");
+                let Outcome::Accepted { from: met, .. } = outcome else {
+                    self.history.settle_under_way(volume, from);
+                    return Ok(());
+                };
+                let keeps = command.code == CommandCode::Delete && met == Some(PairStatus::Copied);
+                if keeps {
+                    self.history.settle_under_way(volume, from);
+                } else {
+                    self.history.ended(volume, effect, from, true);
+                }
+                match command.code {
+                    CommandCode::Copy => self.images.insert(volume, from),
+                    _ => self.images.remove(&volume),
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Violation> {
+        while !self.in_flight.is_empty() {
+            self.one_move()?;
+        }
+        self.hand.settle(&mut self.choices)?;
+        self.hand.check_copies_ended()
+    }
+
+    fn check_images(&mut self) -> Result<(), Violation> {
+        let stored = self.hand.stored()?;
+        for pair in self.hand.unit().pairs() {
+            if pair.status != PairStatus::Copied || !self.images.contains_key(&pair.secondary) {
+                continue;
+            }
+            let Some(volume) = self.hand.unit().volume(pair.secondary) else { continue };
+            let tags = stored[&pair.secondary].tags(pair.secondary)?;
+            let blocks = volume.geometry.all_blocks().iter();
+            let changed = |block| pair.ds.get(volume.geometry.track_of(block));
+            let image: Vec<Option<Tag>> =
+                blocks.zip(tags).map(|(block, tag)| (!changed(block)).then_some(tag)).collect();
+            self.history.check_image(pair.primary, pair.secondary, &image, self.chunk_blocks)?;
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self) -> Result<(), Violation> {
+        for volume in self.hand.unit().volumes() {
+            let op = HostOp::Read { ldev: volume.ldev, blocks: volume.geometry.all_blocks() };
+            self.submit(op, Tag::ZERO);
+            self.settle()?;
+        }
+        Ok(())
+    }
+}
+
+/// What an operation may do to the contents of a volume.
+fn effect_of(op: &HostOp, tag: Tag) -> Option<(LdevId, Effect)> {
+    match op {
+        HostOp::Write { ldev, block, data } => {
+            let count = (data.len() / diptych_format::BLOCK_BYTES) as u64;
+            Some((*ldev, Effect::Write(BlockRange::new(*block, count), tag)))
+        }
+        HostOp::Unmap { ldev, blocks } => Some((*ldev, Effect::Write(*blocks, Tag::ZERO))),
+        HostOp::Command(command) => {
+            let effect = match command.code {
+                CommandCode::Copy => Effect::Image(command.primary),
+                _ => Effect::Unknown,
+            };
+            Some((command.secondary, effect))
+        }
+        HostOp::Read { .. } | HostOp::Flush { .. } => None,
+    }
+}
