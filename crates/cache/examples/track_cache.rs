@@ -68,7 +68,7 @@ fn main() -> Result<(), CacheError> {
         let Admit::Granted(mut room) = cache.admit(OwnerId(101), 1, 0)? else {
             unreachable!("clean slots can be evicted")
         };
-        let mut data = room.buffer();
+        let mut data = cache.buffer(&mut room);
         data.bytes_mut().copy_from_slice(&drive[0]);
         let checks = CheckArea::zeroed(BLOCKS_PER_TRACK);
         cache.install(key(0), data, checks, BlockMask::first(BLOCKS_PER_TRACK));

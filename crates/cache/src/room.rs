@@ -2,7 +2,7 @@
 
 use crate::wait_clean::CleanWaiter;
 use crate::{Cache, CacheError, Wakes};
-use diptych_format::{Answer, OwnerId, TrackBuf, TrackPool};
+use diptych_format::{Answer, OwnerId, TrackBuf};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::mutant;
 use rustc_hash::FxHashMap;
@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct Admission {
     room: Need,
-    pool: TrackPool,
     pressing: bool,
 }
 
@@ -103,18 +102,6 @@ impl Admission {
         self.pressing
     }
 
-    /// Takes a buffer; its content is whatever its last user left. One that is not used is dropped
-    /// before the admission is returned.
-    ///
-    /// # Panics
-    ///
-    /// If none is left.
-    pub fn buffer(&mut self) -> TrackBuf {
-        let left = self.room.buffers.checked_sub(1);
-        self.room.buffers = left.expect("the admission has a buffer left");
-        self.pool.take_reserved()
-    }
-
     /// A slot became dirty: its place is now counted with the dirty slots.
     pub(crate) fn use_dirty(&mut self) {
         let left = self.room.dirty.checked_sub(1);
@@ -173,6 +160,18 @@ impl Cache {
         self.grant(&mut waiting)
     }
 
+    /// Takes a buffer of an admission; its content is whatever its last user left. One that is not
+    /// used is dropped before the admission is returned.
+    ///
+    /// # Panics
+    ///
+    /// If none is left.
+    pub fn buffer(&self, admission: &mut Admission) -> TrackBuf {
+        let left = admission.room.buffers.checked_sub(1);
+        admission.room.buffers = left.expect("the admission has a buffer left");
+        self.pool.take_reserved()
+    }
+
     /// Gives back what is left of an admission.
     pub fn return_room(&self, admission: Admission) -> Wakes {
         let mut waiting = self.room.lock();
@@ -197,7 +196,7 @@ impl Cache {
 
     fn admission(&self, waiting: &Waiting, room: Need) -> Admission {
         let pressing = waiting.dirty_used > self.config.low_watermark_slots();
-        Admission { room, pool: self.pool.clone(), pressing }
+        Admission { room, pressing }
     }
 
     /// Tells whoever waits that something may have been freed under a shard's or the pool's lock,

@@ -101,7 +101,7 @@ impl Cache {
             old = Some((slot.content().clone(), slot.valid));
         }
         drop(shard);
-        let mut data = admission.buffer();
+        let mut data = self.buffer(admission);
         let mut checks = CheckArea::zeroed(blocks_per_track);
         let mut valid = BlockMask::NONE;
         if let Some((content, blocks)) = old {

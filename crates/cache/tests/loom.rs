@@ -315,6 +315,6 @@ fn cancel_against_grant() {
 /// Takes the only buffer for a while.
 fn hold(unit: &Unit, owner: OwnerId) {
     let mut room = unit.admit(owner, 1, 0);
-    drop(room.buffer());
+    drop(unit.cache.buffer(&mut room));
     unit.deliver(unit.cache.return_room(room));
 }

@@ -75,7 +75,7 @@ fn write_each<const N: usize>(cache: &Cache, tracks: [u64; N], mask: BlockMask) 
 
 fn stage(cache: &Cache, key: SlotKey, mask: BlockMask, value: u8) {
     let mut room = room(cache, 1, 0);
-    let mut data = room.buffer();
+    let mut data = cache.buffer(&mut room);
     let mut checks = CheckArea::zeroed(BLOCKS);
     data.bytes_mut().fill(value);
     (0..BLOCKS).for_each(|index| checks.set(index, field(value)));
@@ -379,7 +379,7 @@ fn a_whole_track_replaces_the_slot() {
     write(&cache, key(1), blocks(0, 1), 1);
     let destage = cache.next_dirty(None).unwrap();
     let mut room = room(&cache, 1, 0);
-    let mut data = room.buffer();
+    let mut data = cache.buffer(&mut room);
     data.bytes_mut().fill(0);
     let checks = Arc::new(CheckArea::zeroed(BLOCKS));
     cache.put(key(1), Arc::new(data), checks, all(), true, false, &mut room);

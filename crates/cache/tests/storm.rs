@@ -232,7 +232,7 @@ impl Storm {
             }
             Job::Put(track) => {
                 let value = self.value();
-                let mut data = room.buffer();
+                let mut data = self.cache.buffer(&mut room);
                 data.bytes_mut().fill(value);
                 let mut checks = CheckArea::zeroed(BLOCKS);
                 (0..BLOCKS).for_each(|index| checks.set(index, field(track, index, value)));
@@ -242,7 +242,7 @@ impl Storm {
                 wakes.extend(self.cache.put(key, data, checks, all(), true, false, &mut room));
             }
             Job::Stage(track) => {
-                let mut data = room.buffer();
+                let mut data = self.cache.buffer(&mut room);
                 let mut checks = CheckArea::zeroed(BLOCKS);
                 for index in 0..BLOCKS {
                     let value = self.drive[track as usize][index as usize];

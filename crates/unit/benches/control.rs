@@ -160,7 +160,7 @@ fn copy_data_work(bench: &Bench) -> f64 {
             (data, checks)
         })
         .collect();
-    let mut pass = || {
+    let pass = || {
         for (track, (data, checks)) in (0..).zip(&tracks) {
             let from = Source { data, checks, place: place(backing, track) };
             let mut areas = [CheckArea::zeroed(96)];

@@ -213,7 +213,8 @@ impl<'a> Room<'a> {
 
     /// A buffer, of those admitted.
     pub(crate) fn buffer(&mut self) -> TrackBuf {
-        self.admission().buffer()
+        let admission = self.admission.as_mut().expect("held until dropped");
+        self.cache.buffer(admission)
     }
 }
 
