@@ -131,6 +131,16 @@ impl Rt {
         Ok(())
     }
 
+    /// Does background work on this thread: goes on with what is queued and starts what is due, until
+    /// neither is left. A wall clock is not waited for; a jumping clock jumps from deadline to
+    /// deadline, at most to `upto`. Jobs that wait for somebody else stay where they are.
+    ///
+    /// With no workers this is the only way in which lanes and destages run: for programs that have
+    /// a thread of their own for it, and for model checking.
+    pub fn run_background(&self, upto: Time) {
+        self.engine.run_background(upto);
+    }
+
     /// Waits until the workers have nothing to do and nothing is due.
     pub fn wait_idle(&self) {
         self.engine.wait_idle();

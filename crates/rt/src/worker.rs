@@ -6,7 +6,7 @@ use crate::task::{Task, Turned};
 use diptych_cha::{HostError, HostReply};
 use diptych_format::{OwnerId, Time};
 use diptych_sync::atomic::{AtomicU64, Ordering};
-use diptych_sync::{Condvar, Mutex};
+use diptych_sync::{Condvar, Mutex, mutant};
 use diptych_unit::{Plant, Reply, Unit, Wakes};
 use std::collections::VecDeque;
 
@@ -17,8 +17,11 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) parking: Parking,
     queue: Mutex<Queue>,
-    /// Something was added to the queue, or its deadline changed.
+    /// Something was added to the queue, or its deadline changed: for the workers alone, since one of
+    /// them is told.
     changed: Condvar,
+    /// Nothing is left to do, or the end has come.
+    idle: Condvar,
     next_owner: AtomicU64,
 }
 
@@ -26,7 +29,7 @@ pub(crate) struct Engine {
 struct Queue {
     tasks: VecDeque<Task>,
     deadline: Option<Time>,
-    /// Tasks that a worker is turning.
+    /// Tasks that a worker is turning, and workers that ask what is due.
     running: usize,
     /// Requests submitted and not answered.
     requests: usize,
@@ -39,6 +42,31 @@ enum Next {
     Stop,
 }
 
+impl Queue {
+    /// Whether nothing is queued, running or due at some time.
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.running == 0 && self.deadline.is_none()
+    }
+
+    /// The deadline is here: whoever gets this asks what is due.
+    fn deadline_came(&mut self) -> Next {
+        self.deadline = None;
+        // A turn like any other: perhaps nothing is due any more, and its end tells who waits for that.
+        self.running += 1;
+        Next::Due
+    }
+
+    /// The next task, or the end; `None` if there is nothing to do now.
+    fn take(&mut self) -> Option<Next> {
+        if self.stopping {
+            return Some(Next::Stop);
+        }
+        let task = self.tasks.pop_front()?;
+        self.running += 1;
+        Some(Next::Task(task))
+    }
+}
+
 impl Engine {
     pub(crate) fn new(unit: Unit, plant: Plant, clock: Clock) -> Self {
         Self {
@@ -48,6 +76,7 @@ impl Engine {
             parking: Parking::default(),
             queue: Mutex::new(Queue::default()),
             changed: Condvar::new(),
+            idle: Condvar::new(),
             next_owner: AtomicU64::new(1),
         }
     }
@@ -97,7 +126,11 @@ impl Engine {
             (Some(old), Some(new)) => new < old,
             (_, None) => false,
         };
-        queue.deadline = due.next;
+        // Another thread may have asked later and come here first: a deadline only moves nearer. One
+        // that comes too early costs a look.
+        if sooner || mutant::removed("deadline-only-nearer") {
+            queue.deadline = due.next;
+        }
         drop(queue);
         if started > 1 || (sooner && started > 0) {
             self.changed.notify_all();
@@ -108,33 +141,45 @@ impl Engine {
 
     /// A worker's life.
     pub(crate) fn work(&self) {
-        loop {
-            match self.next() {
-                Next::Task(task) => {
-                    self.run(task);
-                    self.ended_turn();
-                }
-                Next::Due => self.start_due(),
-                Next::Stop => return,
-            }
+        while self.turn(self.next()) {}
+    }
+
+    /// Turns what is queued and starts what is due, on this thread, until nothing is left of both up
+    /// to `upto`.
+    pub(crate) fn run_background(&self, upto: Time) {
+        while self.turn(self.next_at_hand(upto)) {}
+    }
+
+    /// One turn; `false` at the end.
+    fn turn(&self, next: Next) -> bool {
+        match next {
+            Next::Task(task) => self.run(task),
+            Next::Due => self.start_due(),
+            Next::Stop => return false,
+        }
+        self.ended_turn();
+        true
+    }
+
+    fn next_at_hand(&self, upto: Time) -> Next {
+        let mut queue = self.queue.lock();
+        if let Some(next) = queue.take() {
+            return next;
+        }
+        match queue.deadline {
+            Some(at) if at <= upto && self.clock.wait_until(at).is_none() => queue.deadline_came(),
+            _ => Next::Stop,
         }
     }
 
     fn next(&self) -> Next {
         let mut queue = self.queue.lock();
         loop {
-            if queue.stopping {
-                return Next::Stop;
-            }
-            if let Some(task) = queue.tasks.pop_front() {
-                queue.running += 1;
-                return Next::Task(task);
+            if let Some(next) = queue.take() {
+                return next;
             }
             queue = match queue.deadline.map(|at| self.clock.wait_until(at)) {
-                Some(None) => {
-                    queue.deadline = None;
-                    return Next::Due;
-                }
+                Some(None) => return queue.deadline_came(),
                 Some(Some(wait)) => self.changed.wait_for(queue, wait),
                 None => self.changed.wait(queue),
             };
@@ -144,9 +189,9 @@ impl Engine {
     fn ended_turn(&self) {
         let mut queue = self.queue.lock();
         queue.running -= 1;
-        if queue.running == 0 && queue.tasks.is_empty() {
+        if queue.is_idle() && !mutant::removed("turn-tells-idle") {
             drop(queue);
-            self.changed.notify_all();
+            self.idle.notify_all();
         }
     }
 
@@ -207,8 +252,8 @@ impl Engine {
     /// else.
     pub(crate) fn wait_idle(&self) {
         let mut queue = self.queue.lock();
-        while !queue.tasks.is_empty() || queue.running > 0 || queue.deadline.is_some() {
-            queue = self.changed.wait(queue);
+        while !queue.is_idle() && !queue.stopping {
+            queue = self.idle.wait(queue);
         }
     }
 
@@ -216,6 +261,7 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.queue.lock().stopping = true;
         self.changed.notify_all();
+        self.idle.notify_all();
     }
 
     /// Drops everything that is left; hosts are told that the unit stops.

@@ -5,14 +5,26 @@
 //! through [`Model::check`], which counts executions, says whether the space was exhausted, fails
 //! below a floor, and then runs every mutant and fails if one survives.
 //!
+//! A mutant dies in the middle of things, with locks held and jobs half done, and unwinding those
+//! would panic again. So each mutant runs in a process of its own, which ends at the first panic: the
+//! test program is started once more, and there only that model runs.
+//!
 //! Each run prints one line that starts with `model|`, from which `cargo xtask loom` makes
 //! `docs/loom.md`.
 
 use crate::mutant;
+use std::any::Any;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// Tells a test program started once more which mutant to run: `model|mutant`.
+const MUTANT_VARIABLE: &str = "DIPTYCH_MUTANT";
+/// Starts the line by which that program answers: executions, then `died` or `survived`, then why.
+const ANSWER: &str = "mutant-run|";
 
 /// How far a run looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +74,14 @@ impl Model {
     /// something else than it should.
     pub fn check(self, body: impl Fn() + Send + Sync + 'static) {
         let body: Arc<dyn Fn() + Send + Sync> = Arc::new(body);
+        if let Ok(asked) = std::env::var(MUTANT_VARIABLE) {
+            let mutant = self.mutants.iter().find(|m| asked == format!("{}|{}", self.name, m.name));
+            return mutant.map_or((), |mutant| self.be_mutant(mutant, body));
+        }
         let deep = std::env::var_os("DIPTYCH_DEEP").is_some();
         let extra = if deep { self.deep } else { &[] };
         for (index, bound) in self.bounds.iter().chain(extra).enumerate() {
-            let run = run(*bound, None, Arc::clone(&body));
+            let run = run(*bound, None, Arc::clone(&body), Arc::default());
             self.report(*bound, None, &run);
             if let Some(message) = run.died_of {
                 panic!("model {}: fails after {} executions: {message}", self.name, run.executions);
@@ -79,7 +95,7 @@ impl Model {
             );
         }
         for mutant in self.mutants {
-            let run = run(self.bounds[0], Some(mutant.name), Arc::clone(&body));
+            let run = self.run_mutant(mutant);
             self.report(self.bounds[0], Some(mutant), &run);
             let Some(message) = run.died_of else {
                 panic!("model {}: mutant {} survives", self.name, mutant.name);
@@ -92,6 +108,42 @@ impl Model {
                 mutant.dies_by
             );
         }
+    }
+
+    /// Runs a mutant in a process of its own.
+    fn run_mutant(&self, mutant: &Mutant) -> Run {
+        let started = Instant::now();
+        let program = std::env::current_exe().expect("the test program has a path");
+        let output = Command::new(program)
+            .args(["--nocapture", "--test-threads=1"])
+            .env(MUTANT_VARIABLE, format!("{}|{}", self.name, mutant.name))
+            .output()
+            .expect("the test program starts once more");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let answer = text.lines().find_map(|line| line.strip_prefix(ANSWER));
+        let fields = answer.and_then(|answer| {
+            let (executions, rest) = answer.split_once('|')?;
+            let (verdict, message) = rest.split_once('|')?;
+            Some((executions.parse().ok()?, verdict == "died", message.to_owned()))
+        });
+        let Some((executions, died, message)) = fields else {
+            panic!("model {}: mutant {} gave no answer: {output:?}", self.name, mutant.name);
+        };
+        let died_of = died.then_some(message);
+        Run { executions, exhausted: false, died_of, took: started.elapsed() }
+    }
+
+    /// In the process of a mutant: runs it, answers and ends the process, at the first panic if there
+    /// is one.
+    fn be_mutant(&self, mutant: &Mutant, body: Arc<dyn Fn() + Send + Sync>) {
+        let executions = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&executions);
+        std::panic::set_hook(Box::new(move |info| {
+            let message = message_of(info.payload());
+            answer_and_end(counted.load(Ordering::Relaxed), "died", &message);
+        }));
+        let run = run(self.bounds[0], Some(mutant.name), body, executions);
+        answer_and_end(run.executions, "survived", "");
     }
 
     fn report(&self, bound: Bound, mutant: Option<&Mutant>, run: &Run) {
@@ -128,8 +180,28 @@ struct Run {
     took: Duration,
 }
 
-fn run(bound: Bound, mutant: Option<&'static str>, body: Arc<dyn Fn() + Send + Sync>) -> Run {
-    let executions = Arc::new(AtomicUsize::new(0));
+/// What a panic said.
+fn message_of(payload: &dyn Any) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+fn answer_and_end(executions: usize, verdict: &str, message: &str) -> ! {
+    let message = message.replace('\n', " ");
+    let mut out = std::io::stdout().lock();
+    // The harness may have begun the line.
+    let written = writeln!(out, "\n{ANSWER}{executions}|{verdict}|{message}");
+    let ended = written.and_then(|()| out.flush());
+    std::process::exit(if ended.is_ok() { 0 } else { 1 })
+}
+
+fn run(
+    bound: Bound,
+    mutant: Option<&'static str>,
+    body: Arc<dyn Fn() + Send + Sync>,
+    executions: Arc<AtomicUsize>,
+) -> Run {
     let counted = Arc::clone(&executions);
     let started = Instant::now();
     // A thread of its own: a model that dies leaves its generators and thread-locals behind.
@@ -144,11 +216,7 @@ fn run(bound: Bound, mutant: Option<&'static str>, body: Arc<dyn Fn() + Send + S
                     body();
                 });
             }))
-            .map_err(|payload| {
-                let text = payload.downcast_ref::<String>().cloned();
-                text.or_else(|| payload.downcast_ref::<&str>().map(|&s| s.to_owned()))
-                    .unwrap_or_else(|| "a panic without a message".to_owned())
-            })
+            .map_err(|payload| message_of(&*payload))
         })
         .expect("a thread for the model")
         .join()
@@ -192,4 +260,12 @@ fn explore(bound: Bound, body: impl Fn() + Send + Sync + 'static) {
         panic!("shuttle takes Bound::Random");
     };
     shuttle::check_random(body, schedules);
+}
+
+/// A random number of the schedule: the same when the schedule is replayed. For choices inside a
+/// model.
+#[cfg(all(diptych_shuttle, not(diptych_loom)))]
+pub fn random_u64() -> u64 {
+    use shuttle::rand::RngCore;
+    shuttle::rand::thread_rng().next_u64()
 }

@@ -1,0 +1,69 @@
+//! The driver: parking, wakes, deadlines.
+
+use crate::world::{P, S, Shape, T, World};
+use diptych_cha::{Command, CommandCode};
+use diptych_shared::{Pace, PairOptions};
+use diptych_sync::model::{Bound, Model, Mutant};
+
+#[test]
+fn wake_before_park() {
+    Model {
+        name: "wake_before_park",
+        protocol: "a claim is granted before the one who waits for it is parked",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(120)],
+        floor: 3_300,
+        mutants: &[Mutant { name: "early-wake", dies_by: "deadlock" }],
+    }
+    .check(|| {
+        let world = World::new(Shape { volumes: &[P], ..Shape::PAIR });
+        world.write(P, 0, &[1]);
+        world.run([|world| world.write(P, 0, &[2]), |world| world.write(P, 0, &[3])]);
+        assert!([2, 3].contains(&world.read(P)[0]), "one of the writes is the last");
+    });
+}
+
+#[test]
+fn a_rest_is_not_forgotten() {
+    Model {
+        name: "a_rest_is_not_forgotten",
+        protocol: "a lane goes to rest while a command asks what is due",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(120)],
+        floor: 2_500,
+        mutants: &[Mutant { name: "deadline-only-nearer", dies_by: "invariant I6" }],
+    }
+    .check(|| {
+        let world = World::new(Shape { copy_rest_ns: 100, tracks: 2, ..Shape::THREE });
+        world.write(P, 0, &[1, 1]);
+        world.create_idle(P, S);
+        let slowly = PairOptions { pace: Pace::SLOW, lanes: 1, quick: false };
+        world.accepted(Command::new(CommandCode::Copy, P, S).with_options(slowly));
+        // A command on no pair: it changes nothing, and asks what is due.
+        let nothing = |world: &World| {
+            world.order(Command::new(CommandCode::Suspend, T, S));
+        };
+        world.run([World::background, nothing]);
+        world.settle();
+        world.assert_image(P, S, &[&[1, 1]]);
+    });
+}
+
+#[test]
+fn idle_is_told() {
+    Model {
+        name: "idle_is_told",
+        protocol: "somebody waits for the workers to have nothing to do, and the last deadline comes",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(120)],
+        floor: 6_100,
+        mutants: &[Mutant { name: "turn-tells-idle", dies_by: "deadlock" }],
+    }
+    .check(|| {
+        let world = World::new(Shape { volumes: &[P], workers: 1, ..Shape::PAIR });
+        world.run([World::wait_idle, |world| world.write(P, 0, &[1])]);
+        world.wait_idle();
+        world.stop();
+        assert_eq!(world.on_drive(P), [1], "what is dirty is destaged after its delay");
+    });
+}
