@@ -127,6 +127,19 @@ impl ByHand {
         Ok(())
     }
 
+    /// Checks that whatever room jobs were promised in the cache was given back. Meaningful after
+    /// [`ByHand::drain`].
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::RoomLost`].
+    pub fn check_room(&self) -> Result<(), Violation> {
+        match self.unit().cache_counts().dirty_permits {
+            0 => Ok(()),
+            permits => Err(Violation::RoomLost { permits }),
+        }
+    }
+
     fn stored_volume(&self, volume: &Volume) -> Result<StoredVolume, Violation> {
         let geometry = volume.geometry;
         let block_count = geometry.block_count() as usize;

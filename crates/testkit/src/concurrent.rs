@@ -81,6 +81,10 @@ impl Storm {
                 return Ok(());
             }
             Action::Background(moves) => return self.moves(usize::from(moves)),
+            Action::Cancel => {
+                self.cancel();
+                return Ok(());
+            }
             Action::Settle => return self.settle(),
             Action::Look => {
                 self.settle()?;
@@ -170,11 +174,31 @@ impl Storm {
         Ok(())
     }
 
+    /// Drops one of the operations in flight, wherever it stands. Some of it may have been done.
+    fn cancel(&mut self) {
+        let ids: Vec<OwnerId> = self.in_flight.keys().copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[self.choices.one_of(ids.len())];
+        self.hand.cancel(id);
+        let (op, tag, from) = self.in_flight.remove(&id).expect("it was submitted");
+        match (&op, effect_of(&op, tag)) {
+            (HostOp::Write { .. } | HostOp::Unmap { .. }, Some((volume, effect))) => {
+                self.history.ended(volume, effect, from, false);
+            }
+            // A command does all it does in the step that answers it.
+            (_, Some((volume, _))) => self.history.settle_under_way(volume, from),
+            (_, None) => {}
+        }
+    }
+
     fn settle(&mut self) -> Result<(), Violation> {
         while !self.in_flight.is_empty() {
             self.one_move()?;
         }
         self.hand.settle(&mut self.choices)?;
+        self.hand.check_room()?;
         self.hand.check_copies_ended()
     }
 

@@ -62,6 +62,8 @@ pub enum Action {
     Reserve(u8, bool),
     /// The operator changes pace and lanes.
     ChangePace(Target, PairOptions),
+    /// One of the operations in flight is dropped where it stands.
+    Cancel,
     /// So many moves of whatever is under way.
     Background(u8),
     /// Everything runs to quiet.
@@ -110,6 +112,7 @@ impl fmt::Display for Action {
             Self::ChangePace(target, PairOptions { pace, lanes, .. }) => {
                 write!(f, "pace of {target} {pace}, {lanes} lanes")
             }
+            Self::Cancel => f.write_str("cancel"),
             Self::Background(moves) => write!(f, "{moves} moves"),
             Self::Settle => f.write_str("settle"),
             Self::Look => f.write_str("look at the drives"),
@@ -197,6 +200,7 @@ fn action() -> impl Strategy<Value = Action> {
         16 => on_pair.prop_map(command),
         2 => (volume(), any::<bool>()).prop_map(|(v, on)| Action::Reserve(v, on)),
         2 => (target(), options()).prop_map(|(t, o)| Action::ChangePace(t, o)),
+        2 => Just(Action::Cancel),
         10 => (1_u8..60).prop_map(Action::Background),
         4 => Just(Action::Settle),
         2 => Just(Action::Look),

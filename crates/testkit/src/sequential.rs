@@ -81,6 +81,7 @@ impl Storm {
                 }
                 Ok(())
             }
+            Action::Cancel => Ok(()),
             Action::Settle => self.settle(),
             Action::Look => self.look(),
         }

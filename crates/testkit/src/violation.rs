@@ -155,6 +155,12 @@ pub enum Violation {
         /// Moves made.
         moves: u64,
     },
+    /// There is quiet, and room in the cache is still promised to somebody.
+    #[error("invariant I6: room for {permits} dirty slots was never given back")]
+    RoomLost {
+        /// Dirty slots promised to nobody.
+        permits: usize,
+    },
     /// There is quiet, and a copier has left tracks that it could read.
     #[error("invariant I6: the copier of pair {primary} -> {secondary} has left {tracks} tracks")]
     CopyNotEnded {

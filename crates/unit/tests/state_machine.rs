@@ -17,10 +17,10 @@ fn check(cases: u64, length_max: usize, run: fn(&Program) -> Result<(), Violatio
 
 #[test]
 fn one_operation_at_a_time_is_as_the_model_says() {
-    check(3_000, 60, run_sequential);
+    check(10_000, 60, run_sequential);
 }
 
 #[test]
 fn operations_in_flight_are_as_their_history_allows() {
-    check(3_000, 60, run_concurrent);
+    check(10_000, 60, run_concurrent);
 }

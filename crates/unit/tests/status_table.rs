@@ -94,8 +94,11 @@ impl Bench {
     }
 }
 
+/// How a pair comes to a status.
+type Reach = fn(&mut Bench);
+
 /// The statuses of the table, and how a pair comes there.
-const STATUSES: [(&str, fn(&mut Bench)); 10] = [
+const STATUSES: [(&str, Reach); 10] = [
     ("no pair", |_| {}),
     ("802 idle", |b| {
         let create = Command::new(CommandCode::Create, PRIMARY, SECONDARY);
@@ -158,6 +161,7 @@ fn outcome(outcome: Outcome) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are the table")]
 fn status_by_command() {
     let commands: [(&str, CommandCode, PairOptions); 6] = [
         ("create", CommandCode::Create, PairOptions::default()),
@@ -294,14 +298,14 @@ fn host_access_by_status() {
 fn refusals() {
     use CommandCode::{Copy, Create, Delete, Resync, Suspend};
     #[track_caller]
-    fn check(reach: fn(&mut Bench), code: CommandCode, (p, s): (u8, u8), expected: Refusal) {
+    fn check(reach: Reach, code: CommandCode, (p, s): (u8, u8), expected: Refusal) {
         let mut bench = Bench::new();
         reach(&mut bench);
         let before = bench.hand.unit().pairs();
         assert_eq!(bench.give(code, p, s), Outcome::Refused(expected));
         assert_eq!(bench.hand.unit().pairs(), before, "a refusal changes nothing");
     }
-    let none: fn(&mut Bench) = |_| {};
+    let none: Reach = |_| {};
     for code in CommandCode::ALL {
         check(none, code, (0, 9), Refusal::NoVolume { ldev: ldev(9) });
         check(none, code, (9, 0), Refusal::NoVolume { ldev: ldev(9) });
@@ -309,7 +313,7 @@ fn refusals() {
     check(none, Create, (1, 1), Refusal::SameVolume { ldev: ldev(1) });
     check(none, Create, (1, 0), Refusal::NotReserved { ldev: ldev(0) });
     check(duplex, Create, (2, 1), Refusal::SecondaryIsSecondary { ldev: ldev(1) });
-    let reserved: fn(&mut Bench) = |b| {
+    let reserved: Reach = |b| {
         assert!(b.model.set_reserved(PRIMARY, true));
         b.hand.unit().set_reserved(PRIMARY, true).unwrap();
         duplex(b);
@@ -317,19 +321,19 @@ fn refusals() {
     check(reserved, Create, (2, 0), Refusal::SecondaryIsPrimary { ldev: ldev(0) });
     let status = PairStatus::PairedNotCopied;
     check(duplex, Create, (1, 2), Refusal::FirstLevelNotCopied { status });
-    let cascade: fn(&mut Bench) = |b| {
+    let cascade: Reach = |b| {
         split(b);
         b.give(Create, 1, 2);
         b.settle();
     };
     check(cascade, Create, (2, 3), Refusal::ThirdLevel { ldev: ldev(2) });
-    let resynced: fn(&mut Bench) = |b| {
+    let resynced: Reach = |b| {
         split(b);
         b.give(Create, 1, 2);
         b.give(Resync, 0, 1);
     };
     check(resynced, Copy, (1, 2), Refusal::FirstLevelNotCopied { status });
-    let undefined: fn(&mut Bench) = |b| {
+    let undefined: Reach = |b| {
         split(b);
         b.give(Create, 1, 2);
         b.give(Resync, 0, 1);
@@ -337,7 +341,7 @@ fn refusals() {
     };
     check(undefined, Copy, (1, 2), Refusal::Undefined { ldev: ldev(1) });
     check(undefined, Create, (1, 3), Refusal::Undefined { ldev: ldev(1) });
-    let undefined_suspended: fn(&mut Bench) = |b| {
+    let undefined_suspended: Reach = |b| {
         split(b);
         b.give(Create, 1, 2);
         b.give(Suspend, 1, 2);
