@@ -4,7 +4,7 @@ use diptych_cha::{Command, CommandCode, Forbidden, HostError, HostOp, HostReply,
 use diptych_device::{
     Device, Fault, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op, SectorRange,
 };
-use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, SectorNo, TrackNo};
+use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, SectorNo, TrackNo, TrackRange};
 use diptych_shared::{MapName, Pair, PairStatus, Phase, VolumeState};
 use diptych_testkit::{ByHand, Choices, Setup, Tag, ldev};
 
@@ -109,7 +109,7 @@ fn sectors(track: u64) -> SectorRange {
 }
 
 fn tracks(pair: &Pair, map: MapName) -> Vec<u64> {
-    pair.map(map).runs().flat_map(|run| run.iter()).map(|track| track.0).collect()
+    pair.map(map).runs().flat_map(TrackRange::iter).map(|track| track.0).collect()
 }
 
 #[test]
