@@ -303,6 +303,13 @@ impl Cache {
         counts
     }
 
+    /// Whether anything but idle time asks for destaging: [`DestageNeed::is_pressing`], without a look
+    /// at the slots. Places promised for dirty slots count as used.
+    pub fn is_pressed(&self) -> bool {
+        let waiting = self.room.lock();
+        waiting.waiters() > 0 || waiting.dirty_used > self.config.low_watermark_slots()
+    }
+
     /// What asks for destaging.
     pub fn needs_destage(&self) -> DestageNeed {
         let waiting = self.room.lock();

@@ -3,7 +3,7 @@
 //!
 //! A *slot* holds one track of one backing: its data, its check fields, and for each block whether
 //! it is valid and whether it is dirty. Staged data enters by [`Cache::install`] (the cache's part
-//! of steps 602 and 904), host data by [`Cache::begin_write`] and [`Cache::commit_write`] (step
+//! of steps 603 and 904), host data by [`Cache::begin_write`] and [`Cache::commit_write`] (step
 //! 908), a copied track by [`Cache::put`] (steps 604 and 905), and dirty blocks leave by
 //! [`Cache::next_dirty`] and [`Cache::destage_done`] (steps 605 and 906).
 //!

@@ -13,6 +13,13 @@ use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use diptych_sync::{Mutex, RwLock};
 use std::collections::BTreeMap;
 
+/// How a volume is cut into tracks, and whether it has payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) geometry: Geometry,
+    pub(crate) metadata_only: bool,
+}
+
 /// The parts of a control unit.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -24,9 +31,9 @@ pub(crate) struct Core {
     pub(crate) history: Mutex<History>,
     /// Which volume a backing is under: destages know only the backing.
     pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
-    /// Geometries, to cut a request into tracks before anything is claimed. A volume keeps its own
-    /// as long as it is there.
-    pub(crate) geometries: RwLock<BTreeMap<LdevId, Geometry>>,
+    /// What a request has to know of its volume before it claims anything. It stays as long as the
+    /// volume is there.
+    pub(crate) shapes: RwLock<BTreeMap<LdevId, Shape>>,
     /// Something became dirty since the scheduler last looked.
     pub(crate) dirtied: AtomicBool,
     /// The unit's one sequence: generations of blocks and numbers of images.
@@ -43,7 +50,7 @@ impl Core {
             scheduler: Mutex::new(Scheduler::default()),
             history: Mutex::new(History::new(config.history_max)),
             backings: Mutex::new(BTreeMap::new()),
-            geometries: RwLock::new(BTreeMap::new()),
+            shapes: RwLock::new(BTreeMap::new()),
             dirtied: AtomicBool::new(false),
             sequence: AtomicU64::new(1),
             next_backing: AtomicU64::new(1),
@@ -98,9 +105,9 @@ impl Core {
         });
     }
 
-    /// The geometry of a volume, for cutting a request into tracks.
-    pub(crate) fn geometry(&self, ldev: LdevId) -> Result<Geometry, HostError> {
-        self.geometries.read().get(&ldev).copied().ok_or(HostError::NoVolume { ldev })
+    /// The shape of a volume.
+    pub(crate) fn shape(&self, ldev: LdevId) -> Result<Shape, HostError> {
+        self.shapes.read().get(&ldev).copied().ok_or(HostError::NoVolume { ldev })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::change::wanted_for_change;
 use crate::copy_track::Why;
 use crate::core::Core;
 use crate::held::{Held, Room, Under, Wanted};
-use crate::scheduler::{Turn, TurnEnd};
+use crate::scheduler::{Ended, Turn, TurnEnd};
 use diptych_format::{PairId, TrackNo, TrackRange};
 use diptych_shared::{FamilyState, PairStatus};
 use diptych_sync::mutant;
@@ -16,20 +16,16 @@ const SEARCH_TRACKS: usize = 32;
 /// One turn: up to `pace` tracks of one pair. Fig. 5 starts the next turn when this one has ended
 /// (502), as long as the pair's status says so (501) and bits are left (503).
 pub(crate) async fn elemental_copy(m: &Mailbox, core: &Core, turn: Turn) {
-    let mut end = TurnEnd::Copied;
-    for count in 0..turn.pace.tracks() {
-        match copy_next(m, core, &turn).await {
-            TurnEnd::Copied => {}
-            // A short turn is a turn: the rest follows in the next one.
-            TurnEnd::Busy if count > 0 => break,
-            other => {
-                end = other;
-                break;
-            }
+    let mut ended = Ended { end: TurnEnd::Copied, copied_any: false };
+    for _ in 0..turn.pace.tracks() {
+        ended.end = copy_next(m, core, &turn).await;
+        if ended.end != TurnEnd::Copied {
+            break;
         }
+        ended.copied_any = true;
     }
     let rest_unit_ns = core.config.copy_rest_ns;
-    core.scheduler.lock().turn_ended(turn, end, m.now(), rest_unit_ns);
+    core.scheduler.lock().turn_ended(turn, ended, m.now(), rest_unit_ns);
     m.kick();
 }
 

@@ -32,7 +32,10 @@ impl NotHeld {
 impl From<SharedError> for NotHeld {
     fn from(error: SharedError) -> Self {
         match error {
-            SharedError::UnknownVolume { .. } => Self::NoVolume,
+            // Tracks that a volume does not have are those of the one that was there before.
+            SharedError::UnknownVolume { .. } | SharedError::TracksOutOfRange { .. } => {
+                Self::NoVolume
+            }
             _ => Self::Stopping,
         }
     }

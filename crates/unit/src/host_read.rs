@@ -12,7 +12,7 @@ use diptych_dka::read_track;
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Geometry, LdevId, TrackNo,
 };
-use diptych_shared::FamilyState;
+use diptych_shared::{FamilyState, Volume};
 use std::ops::Range;
 
 /// Reads blocks: chunks of at most 1 MiB, each as of one instant a track.
@@ -22,7 +22,7 @@ pub(crate) async fn host_read(
     ldev: LdevId,
     blocks: BlockRange,
 ) -> Result<Bytes, HostError> {
-    let geometry = core.geometry(ldev)?;
+    let geometry = core.shape(ldev)?.geometry;
     let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
     let mut out = BytesMut::zeroed(request.count() as usize * BLOCK_BYTES);
     let mut rest = &mut out[..];
@@ -70,6 +70,15 @@ fn read_hits(
     Ok(true)
 }
 
+/// The volume, if a host may read it. One that was removed and made anew meanwhile is another one.
+fn readable(family: &FamilyState, ldev: LdevId, geometry: Geometry) -> Result<&Volume, HostError> {
+    let volume = family.volume(ldev).expect("the volume is in its family");
+    if volume.geometry != geometry {
+        return Err(HostError::NoVolume { ldev });
+    }
+    access(family, volume, Tried::Read).map(|()| volume)
+}
+
 /// A pin for each track, `None` for one without storage; nothing at all if one is not in cache.
 fn pin_hits<'a>(
     m: &'a Mailbox,
@@ -79,8 +88,7 @@ fn pin_hits<'a>(
     geometry: Geometry,
     blocks: BlockRange,
 ) -> Result<Option<Vec<Option<Pinned<'a>>>>, HostError> {
-    let volume = family.volume(ldev).expect("the volume is in its family");
-    access(family, volume, Tried::Read)?;
+    let volume = readable(family, ldev, geometry)?;
     let mut pins = Vec::new();
     for track in geometry.tracks_of(blocks).iter() {
         if pair_to_bring(family, ldev, track).is_some() {
@@ -139,7 +147,7 @@ async fn read_misses(
                 _ => wanted_for_change(family, ldev, tracks),
             };
             Plan {
-                access: access(family, volume, Tried::Read),
+                access: readable(family, ldev, geometry).map(drop),
                 backing: volume.backing,
                 wanted: own.plus(to_bring).plus(below),
             }

@@ -3,7 +3,7 @@
 use crate::Mailbox;
 use crate::access::access;
 use crate::change::{copy_ahead, mark, pair_to_bring, wanted_for_change, wanted_to_bring};
-use crate::core::Core;
+use crate::core::{Core, Shape};
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::slots::Slots;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ pub(crate) async fn host_write(
         return Err(HostError::NotWholeBlocks { bytes: data.len() });
     }
     let blocks = (data.len() / BLOCK_BYTES) as u64;
-    let geometry = core.geometry(ldev)?;
+    let Shape { geometry, metadata_only } = core.shape(ldev)?;
     let request = in_range(geometry, ldev, block, blocks)?;
     for chunk in chunks(request, core.config.chunk_blocks) {
         let from = (chunk.start.0 - request.start.0) as usize * BLOCK_BYTES;
@@ -36,7 +36,13 @@ pub(crate) async fn host_write(
         } else {
             data.slice(from..from + chunk.count() as usize * BLOCK_BYTES)
         };
-        let change = HostChange { ldev, geometry, blocks: chunk, payload: Payload::Data(payload) };
+        let change = HostChange {
+            ldev,
+            geometry,
+            metadata_only,
+            blocks: chunk,
+            payload: Payload::Data(payload),
+        };
         change.run(m, core).await?;
     }
     Ok(())
@@ -49,10 +55,11 @@ pub(crate) async fn unmap(
     ldev: LdevId,
     blocks: BlockRange,
 ) -> Result<(), HostError> {
-    let geometry = core.geometry(ldev)?;
+    let Shape { geometry, metadata_only } = core.shape(ldev)?;
     let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
     for chunk in chunks(request, core.config.chunk_blocks) {
-        let change = HostChange { ldev, geometry, blocks: chunk, payload: Payload::Zeros };
+        let change =
+            HostChange { ldev, geometry, metadata_only, blocks: chunk, payload: Payload::Zeros };
         change.run(m, core).await?;
     }
     Ok(())
@@ -92,6 +99,8 @@ enum Payload {
 struct HostChange {
     ldev: LdevId,
     geometry: Geometry,
+    /// The volume has maps and claims, and no data.
+    metadata_only: bool,
     blocks: BlockRange,
     payload: Payload,
 }
@@ -100,7 +109,6 @@ struct HostChange {
 struct Plan {
     access: Result<(), HostError>,
     backing: BackingId,
-    metadata_only: bool,
     wanted: Wanted,
     /// Tracks without storage, to be filled with zeros around the data.
     fresh: Vec<TrackNo>,
@@ -114,7 +122,9 @@ impl HostChange {
         let failed = |error: NotHeld| error.host_error(self.ldev);
         // The data's part of the check codes needs no claim.
         let mut codes = Vec::new();
-        if let Payload::Data(data) = &self.payload {
+        if let Payload::Data(data) = &self.payload
+            && !self.metadata_only
+        {
             data_codes(data, &mut codes);
         }
         let mut wanted = self.own();
@@ -147,7 +157,7 @@ impl HostChange {
                     Ok(self.mark(m, core, family))
                 })?;
             }
-            if !plan.metadata_only {
+            if !self.metadata_only {
                 let slots = Slots { geometry: self.geometry, backing: plan.backing };
                 match &self.payload {
                     Payload::Data(data) => {
@@ -166,12 +176,16 @@ impl HostChange {
 
     /// What the change takes from the cache when nothing has to be copied first.
     fn own(&self) -> Wanted {
-        let tracks = self.tracks().count() as usize;
+        let tracks = if self.metadata_only { 0 } else { self.tracks().count() as usize };
         Wanted { buffers: tracks, dirty: tracks }
     }
 
     fn access(&self, family: &FamilyState) -> Result<(), HostError> {
         let volume = family.volume(self.ldev).expect("the volume is in its family");
+        // A volume that was removed and made anew meanwhile is another one.
+        if volume.geometry != self.geometry {
+            return Err(HostError::NoVolume { ldev: self.ldev });
+        }
         access(family, volume, Tried::Write)
     }
 
@@ -188,7 +202,6 @@ impl HostChange {
         let mut plan = Plan {
             access: self.access(family),
             backing: volume.backing,
-            metadata_only: volume.metadata_only,
             wanted: own
                 .plus(wanted_for_change(family, self.ldev, tracks))
                 .plus(wanted_to_bring(family, self.ldev, tracks)),

@@ -51,6 +51,13 @@ pub(crate) enum TurnEnd {
     Stopped,
 }
 
+/// What a lane says of its turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) end: TurnEnd,
+    pub(crate) copied_any: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
@@ -125,20 +132,22 @@ impl Scheduler {
     }
 
     /// A lane's turn ended.
-    pub(crate) fn turn_ended(&mut self, turn: Turn, end: TurnEnd, now: Time, rest_unit_ns: u64) {
+    ///
+    /// It rests after what it copied, also when nothing is left: a pair that follows its primary is
+    /// held to its pace by that.
+    pub(crate) fn turn_ended(&mut self, turn: Turn, ended: Ended, now: Time, rest_unit_ns: u64) {
         let Some(copier) = self.copiers.get_mut(&turn.pair) else { return };
         copier.running = copier.running.saturating_sub(1);
-        let rest_ns = match end {
-            TurnEnd::Copied => {
-                u64::from(Pace::FAST.tracks() - copier.options.pace.tracks()) * rest_unit_ns
-            }
+        let pace_rest_ns =
+            u64::from(Pace::FAST.tracks() - copier.options.pace.tracks()) * rest_unit_ns;
+        let rest_ns = match ended.end {
+            _ if ended.copied_any => pace_rest_ns,
             TurnEnd::Busy => BUSY_REST_NS,
-            TurnEnd::Nothing | TurnEnd::Stopped => {
-                copier.idle = copier.activations == turn.activations;
-                0
-            }
+            TurnEnd::Copied | TurnEnd::Nothing | TurnEnd::Stopped => 0,
         };
         copier.not_before = now + rest_ns;
+        let nothing_left = matches!(ended.end, TurnEnd::Nothing | TurnEnd::Stopped);
+        copier.idle = nothing_left && copier.activations == turn.activations;
     }
 
     /// A lane met a track that is busy. Whether it is to queue for it.
@@ -169,6 +178,11 @@ impl Scheduler {
     /// The mark up to which everything is to be destaged.
     pub(crate) fn destage_mark(&self) -> Option<u64> {
         self.destage_upto
+    }
+
+    /// Everything that was to be destaged is clean.
+    pub(crate) fn destaged(&mut self) {
+        self.destage_upto = None;
     }
 
     /// Something is dirty: it is destaged at the latest `delay_ns` from now.

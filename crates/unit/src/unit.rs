@@ -1,12 +1,13 @@
 //! The control unit 102: what a driver and an operator see of it.
 
 use crate::commands::command;
-use crate::core::Core;
+use crate::core::{Core, Shape};
 use crate::destage::{destage, flush};
 use crate::elemental::elemental_copy;
 use crate::history::HistoryEntry;
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
+use crate::scheduler::Scheduler;
 use crate::{Job, Mailbox, Plant, UnitConfig, UnitError};
 use diptych_cache::{Cache, CacheCounts};
 use diptych_cha::{HostOp, HostReply};
@@ -90,9 +91,10 @@ impl Unit {
 
     fn add(&self, volume: Volume) -> Result<(), UnitError> {
         let (ldev, backing, geometry) = (volume.ldev, volume.backing, volume.geometry);
+        let metadata_only = volume.metadata_only;
         self.core.shared.add_volume(volume)?;
         self.core.backings.lock().insert(backing, ldev);
-        self.core.geometries.write().insert(ldev, geometry);
+        self.core.shapes.write().insert(ldev, Shape { geometry, metadata_only });
         Ok(())
     }
 
@@ -106,7 +108,7 @@ impl Unit {
         let backing = self.volume(ldev).map(|volume| volume.backing);
         self.core.shared.remove_volume(ldev)?;
         let Some(backing) = backing else { return Ok(Vec::new()) };
-        self.core.geometries.write().remove(&ldev);
+        self.core.shapes.write().remove(&ldev);
         self.core.backings.lock().remove(&backing);
         let wakes = self.core.cache.purge(backing, None);
         self.core.free_backing(backing);
@@ -206,6 +208,25 @@ impl Unit {
         Job::new(owner, |m| async move { serve(&m, &core, op).await })
     }
 
+    /// How many destage jobs to start.
+    fn destages_due(&self, scheduler: &mut Scheduler) -> usize {
+        let core = &self.core;
+        let asked = scheduler.destage_mark();
+        if asked.is_none() && !core.cache.is_pressed() {
+            return 0;
+        }
+        let need = core.cache.needs_destage();
+        if asked.is_some_and(|upto| need.oldest_mark.is_none_or(|mark| mark > upto)) {
+            scheduler.destaged();
+        }
+        // What is being destaged or written is looked at again when that ends: by the destage job, or
+        // by the writer, who finds `dirtied` reset.
+        let wanted = need
+            .offered_mark
+            .is_some_and(|mark| need.is_pressing() || asked.is_some_and(|upto| mark <= upto));
+        if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 }
+    }
+
     /// What is due at `now`: lanes and destages to start. Call it when a job says so
     /// ([`Job::take_signals`]) and at the deadline of the last answer.
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
@@ -218,14 +239,7 @@ impl Unit {
         if scheduler.delay_over(now) {
             scheduler.destage_upto(core.cache.dirty_mark());
         }
-        let asked = scheduler.destage_mark();
-        let need = core.cache.needs_destage();
-        // What is being destaged or written is looked at again when that ends: by the destage job, or
-        // by the writer, who finds `dirtied` reset.
-        let wanted = need
-            .offered_mark
-            .is_some_and(|mark| need.is_pressing() || asked.is_some_and(|upto| mark <= upto));
-        let destages = if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 };
+        let destages = self.destages_due(&mut scheduler);
         let next = [lanes_next, scheduler.destage_at()].into_iter().flatten().min();
         drop(scheduler);
         let mut jobs = Vec::with_capacity(turns.len() + destages);
