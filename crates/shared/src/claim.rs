@@ -95,6 +95,20 @@ impl QueuedClaim {
         (Claim { family, owner, tracks }, seen)
     }
 
+    /// Gives up for a job that lives on. `Err`: the claim was granted or moved meanwhile, so an answer
+    /// to its owner is on its way; it is to be waited for, and means nothing, before the owner waits
+    /// for anything else. Either way come the owners who hold a claim now.
+    ///
+    /// # Errors
+    ///
+    /// If an answer is on its way.
+    pub fn give_up(self) -> Result<Wakes, Wakes> {
+        let mut state = self.family.state.lock();
+        let queued = state.claims.is_queued(self.owner);
+        let wakes = granted(state.claims.cancel(self.owner));
+        if queued { Ok(wakes) } else { Err(wakes) }
+    }
+
     /// Gives up, whether it still waits, was granted meanwhile, or was moved. Returns the owners who
     /// hold a claim now.
     #[must_use = "owners who are not told wait for ever"]

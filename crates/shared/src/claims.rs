@@ -121,6 +121,11 @@ impl ClaimTable {
         self.queued.drain(..).map(|entry| entry.owner)
     }
 
+    /// Whether the owner waits for a claim.
+    pub fn is_queued(&self, owner: OwnerId) -> bool {
+        self.queued.iter().any(|entry| entry.owner == owner)
+    }
+
     /// Whether the owner holds a claim.
     pub fn is_held_by(&self, owner: OwnerId) -> bool {
         self.held.iter().any(|entry| entry.owner == owner)

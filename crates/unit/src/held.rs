@@ -7,6 +7,7 @@ use diptych_cha::HostError;
 use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
 use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
 use diptych_sync::atomic::Ordering;
+use diptych_sync::mutant;
 
 /// Why a claim was not had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,14 @@ impl<'m> Held<'m> {
         let ascending = above < queued.family_id();
         let mut queued = Queued { claim: Some(queued), m };
         if !ascending {
+            let given_up = queued.claim.take().expect("a queued claim is taken once").give_up();
+            let on_its_way = given_up.is_err() && !mutant::removed("absorb-answer");
+            let (Ok(wakes) | Err(wakes)) = given_up;
+            m.wake(wakes);
+            // An answer to this claim must not be taken for one to the next.
+            if on_its_way && m.wait(Wait::Claim).await == Answer::Cancelled {
+                return Err(NotHeld::Stopping);
+            }
             return Ok(Once::Again);
         }
         match m.wait(Wait::Claim).await {
