@@ -1,9 +1,9 @@
 //! The arithmetic of check codes: what 20 bytes of LA and generation do to a CRC-32.
 //!
-//! CRC is linear, so the code of data, LA and generation is the exclusive or of what each byte
-//! contributes by itself, and what a byte contributes depends only on its value and on how many
-//! bytes follow it. Within a track nearly all of that is the same from block to block:
-//! [`Tails`] keeps it, and a block costs a few table look-ups instead of a CRC of 20 bytes.
+//! CRC is linear: the code of data, LA and generation is the exclusive or of what each of their
+//! words contributes by itself, and that depends only on the word and on how many bytes follow.
+//! Within a track nearly all of it is the same from block to block: [`Tails`] keeps it, and a
+//! block costs a few table look-ups instead of a CRC of 20 bytes.
 
 use diptych_format::{BLOCK_BYTES, BackingId, Generation, LogicalAddress};
 
@@ -13,19 +13,19 @@ const POLYNOMIAL: u32 = 0xEDB8_8320;
 /// Bytes of LA and generation behind the data in a check code.
 const TAIL_BYTES: usize = 20;
 
-/// `FOLLOWED_BY[n][b]`: what byte `b` contributes to a CRC when `n` bytes follow it.
-static FOLLOWED_BY: [[u32; 256]; TAIL_BYTES] = followed_by();
-
-/// `PAST_BLOCK[n][b]`: what byte `n` of a CRC with the value `b` has become one block later.
-static PAST_BLOCK: [[u32; 256]; 4] = past_bytes(BLOCK_BYTES);
-
-/// The same, four blocks later.
-static PAST_FOUR_BLOCKS: [[u32; 256]; 4] = past_bytes(4 * BLOCK_BYTES);
+static PAST_TAIL: Past = Past::bytes(TAIL_BYTES);
+static PAST_BLOCK: Past = Past::bytes(BLOCK_BYTES);
+static PAST_FOUR_BLOCKS: Past = Past::bytes(4 * BLOCK_BYTES);
+// The words of the tail behind the backing, with the bytes from their start to the end.
+static BLOCK_LOW: Past = Past::bytes(16);
+static BLOCK_HIGH: Past = Past::bytes(12);
+static GENERATION_LOW: Past = Past::bytes(8);
+static GENERATION_HIGH: Past = Past::bytes(4);
 
 /// The CRC-32 of 512 bytes of zero.
 pub const DATA_CODE_OF_ZEROS: u32 = !advance(u32::MAX, BLOCK_BYTES);
 
-/// The CRC of no data at all, sealed with zeros: what the initial and final inversion come to.
+/// What the inversions at both ends of a CRC come to over a tail.
 const TAIL_OF_ZEROS: u32 = !advance(u32::MAX, TAIL_BYTES);
 
 /// `state` after so many bytes of zero, bit by bit.
@@ -38,71 +38,44 @@ const fn advance(mut state: u32, byte_count: usize) -> u32 {
     state
 }
 
-/// The table of a linear map of one byte, of which `of_bit` are the eight columns.
-const fn table(of_bit: [u32; 8]) -> [u32; 256] {
-    let mut table = [0; 256];
-    let mut byte = 1;
-    while byte < 256_usize {
-        table[byte] = table[byte & (byte - 1)] ^ of_bit[byte.trailing_zeros() as usize];
-        byte += 1;
+/// What a CRC, or a word at its place, has become some bytes later: [`advance`] by table.
+///
+/// A table for each four bits, not for each byte: after a track has passed through the
+/// first-level cache there are 8 lines to fetch again instead of 64.
+struct Past([[u32; 16]; 8]);
+
+impl Past {
+    const fn bytes(byte_count: usize) -> Self {
+        let mut tables = [[0; 16]; 8];
+        let mut table_no = 0;
+        while table_no < 8 {
+            let mut bits = 1;
+            while bits < 16_usize {
+                let rest = bits & (bits - 1);
+                tables[table_no][bits] = if rest == 0 {
+                    advance((bits as u32) << (4 * table_no), byte_count)
+                } else {
+                    tables[table_no][rest] ^ tables[table_no][bits ^ rest]
+                };
+                bits += 1;
+            }
+            table_no += 1;
+        }
+        Self(tables)
     }
-    table
-}
 
-/// The table of byte `byte_no` of a CRC, `byte_count` bytes later.
-const fn moved(byte_no: u32, byte_count: usize) -> [u32; 256] {
-    let mut of_bit = [0; 8];
-    let mut bit = 0;
-    while bit < 8_u32 {
-        of_bit[bit as usize] = advance(1 << (byte_no * 8 + bit), byte_count);
-        bit += 1;
+    #[inline(always)]
+    fn of(&self, word: u32) -> u32 {
+        let part = |n: usize| self.0[n][(word >> (4 * n) & 0xF) as usize];
+        // In pairs, so that no look-up waits for the one before.
+        ((part(0) ^ part(1)) ^ (part(2) ^ part(3))) ^ ((part(4) ^ part(5)) ^ (part(6) ^ part(7)))
     }
-    table(of_bit)
-}
-
-const fn past_bytes(byte_count: usize) -> [[u32; 256]; 4] {
-    [moved(0, byte_count), moved(1, byte_count), moved(2, byte_count), moved(3, byte_count)]
-}
-
-const fn followed_by() -> [[u32; 256]; TAIL_BYTES] {
-    let mut tables = [[0; 256]; TAIL_BYTES];
-    let mut count = 0;
-    while count < TAIL_BYTES {
-        tables[count] = moved(0, count + 1);
-        count += 1;
-    }
-    tables
-}
-
-/// What the four bytes of `word` contribute when `n - 3` bytes follow the last of them.
-#[inline(always)]
-fn word_before(word: u32, n: usize) -> u32 {
-    let [a, b, c, d] = word.to_le_bytes();
-    FOLLOWED_BY[n][usize::from(a)]
-        ^ FOLLOWED_BY[n - 1][usize::from(b)]
-        ^ FOLLOWED_BY[n - 2][usize::from(c)]
-        ^ FOLLOWED_BY[n - 3][usize::from(d)]
 }
 
 /// What a difference in the data's code, or in the backing, makes of the check code.
 #[inline(always)]
 pub(crate) fn past_tail(difference: u32) -> u32 {
-    word_before(difference, 19)
-}
-
-/// What a difference in a CRC makes of the CRC one block later.
-#[inline(always)]
-fn past_block(difference: u32) -> u32 {
-    moved_by(&PAST_BLOCK, difference)
-}
-
-#[inline(always)]
-fn moved_by(tables: &[[u32; 256]; 4], difference: u32) -> u32 {
-    let [a, b, c, d] = difference.to_le_bytes();
-    tables[0][usize::from(a)]
-        ^ tables[1][usize::from(b)]
-        ^ tables[2][usize::from(c)]
-        ^ tables[3][usize::from(d)]
+    PAST_TAIL.of(difference)
 }
 
 /// The CRC of consecutive blocks from the CRC of each.
@@ -117,28 +90,28 @@ impl Joined {
     #[inline(always)]
     pub(crate) fn push_four(&mut self, codes: [u32; 4]) {
         for (chain, code) in self.chains.iter_mut().zip(codes) {
-            *chain = moved_by(&PAST_FOUR_BLOCKS, *chain) ^ code;
+            *chain = PAST_FOUR_BLOCKS.of(*chain) ^ code;
         }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, code: u32) {
-        self.chains = [0, 0, 0, past_block(self.code()) ^ code];
+        self.chains = [0, 0, 0, PAST_BLOCK.of(self.code()) ^ code];
     }
 
     pub(crate) fn code(&self) -> u32 {
-        self.chains.into_iter().fold(0, |joined, chain| past_block(joined) ^ chain)
+        self.chains.into_iter().fold(0, |joined, chain| PAST_BLOCK.of(joined) ^ chain)
     }
 }
 
 #[inline]
 fn of_block(block: u64) -> u32 {
-    word_before(block as u32, 15) ^ word_before((block >> 32) as u32, 11)
+    BLOCK_LOW.of(block as u32) ^ BLOCK_HIGH.of((block >> 32) as u32)
 }
 
 #[inline]
 fn of_generation(generation: u64) -> u32 {
-    word_before(generation as u32, 7) ^ word_before((generation >> 32) as u32, 3)
+    GENERATION_LOW.of(generation as u32) ^ GENERATION_HIGH.of((generation >> 32) as u32)
 }
 
 /// The check code of a block whose data has the CRC-32 `data_code`: [`diptych_format::seal`] by
@@ -162,7 +135,7 @@ pub fn seal(data_code: u32, la: LogicalAddress, generation: Generation) -> u32 {
 ///
 /// `seal(c, la, g)` is `past_tail(c) ^ tails.of(la.block, g)`.
 pub(crate) struct Tails {
-    /// Backing, inversions and all of the block address but its last byte.
+    /// Backing, inversions and all of the block address but its last four bits.
     fixed: u32,
     high: u64,
     backing_part: u32,
@@ -178,15 +151,15 @@ impl Tails {
 
     #[inline(always)]
     pub(crate) fn of(&mut self, block: u64, generation: u64) -> u32 {
-        if block >> 8 != self.high {
-            self.high = block >> 8;
-            self.fixed = self.backing_part ^ of_block(block & !0xFF);
+        if block >> 4 != self.high {
+            self.high = block >> 4;
+            self.fixed = self.backing_part ^ of_block(block & !0xF);
         }
         if generation != self.generation {
             self.generation = generation;
             self.generation_part = of_generation(generation);
         }
-        self.fixed ^ FOLLOWED_BY[15][(block & 0xFF) as usize] ^ self.generation_part
+        self.fixed ^ BLOCK_LOW.0[0][(block & 0xF) as usize] ^ self.generation_part
     }
 }
 

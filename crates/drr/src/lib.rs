@@ -17,8 +17,8 @@
 //! | many tracks on the caller's threads (feature `rayon`) | `transfer_batch`, `verify_batch` |
 //!
 //! Invariants:
-//! - The source is verified before anything is written. A wrong block stops the transfer, and then
-//!   the targets' check areas name no backing: nothing in them verifies.
+//! - All of the source is verified before a check field is written. A wrong block stops the
+//!   transfer, and then the targets' check areas name no backing: nothing in them verifies.
 //! - A new code is never made from data. It is the old one plus a constant of the two backings
 //!   (CRC is linear), so a code that was wrong stays wrong even if the check were missing.
 //! - The generation is the source's: a copy is as old as what it is a copy of.

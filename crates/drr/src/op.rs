@@ -51,7 +51,7 @@ pub struct Done {
     pub data: Arc<TrackBuf>,
     /// The check fields of the source.
     pub checks: Arc<CheckArea>,
-    /// The second buffer, if the op had one. After an error its content is as it was.
+    /// The second buffer, if the op had one. After an error its content is undefined.
     pub copied: Option<TrackBuf>,
     /// One check area for each target, in their order.
     pub result: Result<Vec<CheckArea>, TransferError>,
@@ -66,9 +66,11 @@ impl Op {
     /// backing.
     pub fn perform(self) -> Done {
         let Self { data, checks, place, targets, mut copy_into } = self;
-        let source = Source { data: data.bytes(), checks: &checks, place };
+        // A slot may be larger than the track.
+        let bytes = place.data_bytes();
+        let source = Source { data: &data.bytes()[..bytes], checks: &checks, place };
         let mut areas = vec![CheckArea::zeroed(place.block_count); targets.len()];
-        let copy = copy_into.as_mut().map(TrackBuf::bytes_mut);
+        let copy = copy_into.as_mut().map(|buf| &mut buf.bytes_mut()[..bytes]);
         if let Some(copy) = &copy {
             source.assert_fits(copy);
         }

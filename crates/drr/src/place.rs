@@ -2,6 +2,7 @@
 
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockNo, CHECK_FIELD_BYTES, CheckArea, LogicalAddress,
+    MAX_BLOCKS_PER_TRACK,
 };
 
 /// Where a track lies: what the LA of its blocks must say.
@@ -47,7 +48,10 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// The three parts must be of one track: everything that reads a source asserts it first.
     pub(crate) fn assert_whole(&self) {
-        assert!(self.place.block_count > 0, "a track has a block");
+        assert!(
+            (1..=MAX_BLOCKS_PER_TRACK).contains(&self.place.block_count),
+            "a track has 1 to 128 blocks"
+        );
         assert_eq!(self.data.len(), self.place.data_bytes(), "data of the place's blocks");
         assert_eq!(
             self.checks.block_count(),

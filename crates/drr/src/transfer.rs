@@ -2,7 +2,7 @@
 
 use crate::code::past_tail;
 use crate::place::Source;
-use crate::verify::{TransferError, is_right, verify};
+use crate::verify::{TransferError, fields, is_right, verify};
 use diptych_format::{BackingId, BlockMask, CHECK_FIELD_BYTES, CheckArea};
 use diptych_sync::mutant;
 
@@ -13,8 +13,8 @@ use diptych_sync::mutant;
 ///
 /// # Errors
 ///
-/// If a block of the source is wrong. `copy` is then as it was, and the areas are all zero:
-/// nothing in them verifies.
+/// If a block of the source is wrong. What `copy` holds is then undefined, and the areas are all
+/// zero: nothing in them verifies.
 ///
 /// # Panics
 ///
@@ -61,6 +61,12 @@ pub(crate) fn pass(
         assert!(target.0 != 0, "a transfer goes to a backing");
         assert_eq!(area.block_count(), source.place.block_count, "an area of the track's size");
     }
+    // Copied first: the CRC then reads from the second-level cache what the copy brought there.
+    // The other way round the copy waits for memory a second time. Without check fields a copy of
+    // wrong blocks is no harm.
+    if let Some(copy) = copy {
+        copy.copy_from_slice(source.data);
+    }
     if !is_right(source) && !mutant::removed("verify-before-rewrite") {
         for area in areas {
             area.as_bytes_mut().fill(0);
@@ -69,10 +75,6 @@ pub(crate) fn pass(
         let found = verify(source.data, source.checks, source.place, all);
         assert!(found.is_err(), "a wrong track has a wrong block");
         return found;
-    }
-    // The CRC has just brought the track into the second-level cache.
-    if let Some(copy) = copy {
-        copy.copy_from_slice(source.data);
     }
     for (target, area) in targets.iter().zip(areas) {
         readdress(source, *target, area);
@@ -88,10 +90,11 @@ fn readdress(source: Source<'_>, target: BackingId, area: &mut CheckArea) {
     // for all blocks.
     let change = u64::from(past_tail(backing)) << 32 | u64::from(backing);
     let length = source.place.field_bytes();
-    let fields = &mut area.as_bytes_mut()[..length];
-    fields.copy_from_slice(&source.checks.as_bytes()[..length]);
-    for field in fields.as_chunks_mut::<CHECK_FIELD_BYTES>().0 {
-        let head: &mut [u8; 8] = field.first_chunk_mut().expect("a field has 24 bytes");
-        *head = (u64::from_le_bytes(*head) ^ change).to_le_bytes();
+    let made = area.as_bytes_mut()[..length].as_chunks_mut::<CHECK_FIELD_BYTES>().0;
+    for (made, field) in made.iter_mut().zip(fields(source.checks, source.place)) {
+        let (head, rest) = field.split_first_chunk().expect("a field has 24 bytes");
+        let head = (u64::from_le_bytes(*head) ^ change).to_le_bytes();
+        made[..8].copy_from_slice(&head);
+        made[8..].copy_from_slice(rest);
     }
 }

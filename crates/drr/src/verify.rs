@@ -1,17 +1,17 @@
-//! Verifying: block by block, and a track at once.
+//! Verifying: block by block, and a track as one.
 //!
 //! [`verify`] looks at each block by itself: that is for data that comes from a drive. A transfer
-//! reads what was verified when it entered the cache, and must be about as fast as moving the
-//! bytes, so it looks at the track as one: the LA of each block is compared, but a single CRC is
-//! taken of all the data, and compared with the one that follows from the blocks' codes.
-//! Why that is enough:
+//! reads what was verified when it entered the cache, and must keep up with moving the bytes. A
+//! CRC of 512 bytes costs nearly three times what 512 bytes cost in a CRC of a whole track, so a
+//! transfer takes a single CRC of all the data: it compares the LA of each block, and the CRC with
+//! the one that follows from the blocks' codes. Why that is enough:
 //!
 //! - If one block is wrong, the track is wrong whenever the block is found wrong by itself: moving
 //!   a CRC over further blocks loses nothing.
 //! - If several are wrong by chance, the track passes once in 2^32, as a wrong block by itself does.
 //! - What it does not see is flips that cancel: a bit of a generation, say, and the bit of the next
-//!   block's data that lies as far from the end. [`verify`] sees both. Such blocks are copied, but
-//!   as a transfer makes no code anew, their codes are as wrong on the target, and the next stage
+//!   block's data that lies as far from the end. Looked at by themselves, both blocks are wrong. As
+//!   a transfer makes no code anew, their codes are as wrong for the target, and the next stage
 //!   finds them.
 //!
 //! If a track is wrong, [`verify`] says which blocks are.
@@ -113,18 +113,22 @@ fn block_error(
 
 /// Whether all blocks of a track are right, looked at as one.
 pub(crate) fn is_right(source: Source<'_>) -> bool {
-    let fields = source.checks.as_bytes()[..source.place.field_bytes()].as_chunks().0;
+    let data_code = crc32fast::hash(source.data);
     let mut reader = Reader::new(source.place);
     // The CRC of all data, carried over the tail, as the codes say it must be.
     let mut expected = Joined::default();
-    let (fours, rest) = fields.as_chunks();
+    let (fours, rest) = fields(source.checks, source.place).as_chunks();
     for [a, b, c, d] in fours {
         expected.push_four([reader.code(a), reader.code(b), reader.code(c), reader.code(d)]);
     }
     for field in rest {
         expected.push(reader.code(field));
     }
-    reader.elsewhere == 0 && expected.code() == past_tail(crc32fast::hash(source.data))
+    reader.elsewhere == 0 && expected.code() == past_tail(data_code)
+}
+
+pub(crate) fn fields(checks: &CheckArea, place: TrackPlace) -> &[[u8; CHECK_FIELD_BYTES]] {
+    checks.as_bytes()[..place.field_bytes()].as_chunks().0
 }
 
 /// Reads the check fields of a track, one after the other.
