@@ -12,7 +12,7 @@ fn split_against_two_tracks() {
         protocol: "a copy command while a write of two tracks is in flight: all of it or nothing",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
-        floor: 4_400,
+        floor: 4_000,
         mutants: &[Mutant { name: "protect-every-track", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -39,7 +39,7 @@ fn split_against_protecting_write() {
         protocol: "a copy command while a host's write copies the track for another pair",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 51_000,
+        floor: 40_000,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -67,7 +67,7 @@ fn delete_against_copy() {
         protocol: "a pair is deleted under a lane; then a host writes the former secondary",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 12_000,
+        floor: 10_000,
         // A lane that works beside the command meets a family that its volume has left.
         mutants: &[Mutant { name: "claim-exclusive", dies_by: "is not in family" }],
     }
@@ -97,7 +97,7 @@ fn suspend_against_copy() {
         protocol: "a pair is suspended under a lane",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 5_900,
+        floor: 5_500,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant" }],
     }
     .check(|| {
@@ -128,7 +128,7 @@ fn resync_against_writes() {
         protocol: "a resync while hosts write both sides",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
-        floor: 8_600,
+        floor: 8_100,
         mutants: &[
             Mutant { name: "mark-changes", dies_by: "invariant I2" },
             Mutant { name: "mark-secondary-changes", dies_by: "invariant I2" },
@@ -181,7 +181,7 @@ fn delete_moves_who_waits() {
         protocol: "a pair is deleted while a host's write waits for the family",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 2_200,
+        floor: 2_000,
         mutants: &[Mutant { name: "moved-on-split", dies_by: "deadlock" }],
     }
     .check(|| {

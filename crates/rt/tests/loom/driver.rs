@@ -12,7 +12,7 @@ fn wake_before_park() {
         protocol: "a claim is granted before the one who waits for it is parked",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 3_300,
+        floor: 3_400,
         mutants: &[Mutant { name: "early-wake", dies_by: "deadlock" }],
     }
     .check(|| {
@@ -30,7 +30,7 @@ fn a_rest_is_not_forgotten() {
         protocol: "a lane goes to rest while a command asks what is due",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 2_500,
+        floor: 1_800,
         mutants: &[Mutant { name: "deadline-only-nearer", dies_by: "invariant I6" }],
     }
     .check(|| {
