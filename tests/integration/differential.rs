@@ -73,6 +73,10 @@ impl Drop for Threads {
 }
 
 impl Driver for Threads {
+    fn now(&self) -> diptych_format::Time {
+        self.rt.now()
+    }
+
     fn unit(&self) -> &Unit {
         self.rt.unit()
     }

@@ -36,6 +36,11 @@ impl Lists {
         (first != NOWHERE).then_some(first)
     }
 
+    /// The last slot of a list, or [`NOWHERE`].
+    pub(crate) fn last(&self, kind: ListKind) -> u32 {
+        self.0[kind as usize].last
+    }
+
     /// The slots of a list, in order.
     pub(crate) fn iter<'a>(
         &self,
@@ -67,11 +72,30 @@ impl Lists {
         self.insert_after(self.0[kind as usize].last, kind, slots, at);
     }
 
-    /// Puts a slot where its mark belongs. It is looked for from the front: what comes back is old.
-    pub(crate) fn insert_by_mark(&mut self, kind: ListKind, slots: &mut [Slot], at: u32) {
+    /// Puts a slot where its mark belongs, looked for from slot `near` of the list both ways;
+    /// [`NOWHERE`] is before its front.
+    pub(crate) fn insert_by_mark(
+        &mut self,
+        kind: ListKind,
+        slots: &mut [Slot],
+        at: u32,
+        near: u32,
+    ) {
         let mark = slots[at as usize].mark;
-        let earlier = |&other: &u32| slots[other as usize].mark < mark;
-        let previous = self.iter(kind, slots).take_while(earlier).last().unwrap_or(NOWHERE);
+        let mut previous = near;
+        while previous != NOWHERE && slots[previous as usize].mark > mark {
+            previous = slots[previous as usize].previous;
+        }
+        loop {
+            let next = match previous {
+                NOWHERE => self.0[kind as usize].first,
+                _ => slots[previous as usize].next,
+            };
+            if next == NOWHERE || slots[next as usize].mark > mark {
+                break;
+            }
+            previous = next;
+        }
         self.insert_after(previous, kind, slots, at);
     }
 

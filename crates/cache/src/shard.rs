@@ -1,7 +1,8 @@
 //! One part of the directory: its slots and their lists, under one lock.
 
-use crate::list::{ListKind, Lists};
+use crate::list::{ListKind, Lists, NOWHERE};
 use crate::pin::{Pin, Place};
+use crate::siblings::Siblings;
 use crate::slot::{Content, Slot};
 use crate::{CacheConfig, SlotKey};
 use diptych_format::{BackingId, BlockMask};
@@ -16,6 +17,7 @@ pub(crate) struct Shard {
     slots: Vec<Slot>,
     free: Vec<u32>,
     lists: Lists,
+    siblings: Siblings,
     /// Slots that are being destaged.
     in_flight: Vec<u32>,
     /// Tracks whose slot went while it was being destaged, and the number of that destage: their
@@ -25,6 +27,8 @@ pub(crate) struct Shard {
     /// The last number given to a content or a destage.
     last_no: u64,
     pub(crate) dirty_slots: usize,
+    /// Of these, the ones that do not count against the write-pending limit.
+    pub(crate) failed_slots: usize,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
     pub(crate) evictions: u64,
@@ -35,7 +39,8 @@ pub(crate) struct Shard {
 pub(crate) struct Removed {
     /// Dropping it may give a buffer back.
     pub(crate) content: Option<Content>,
-    pub(crate) was_dirty: bool,
+    /// The marks of a slot that was dirty and counted against the write-pending limit.
+    pub(crate) counted: Option<[u64; 2]>,
 }
 
 /// The snapshot that a destage writes.
@@ -54,6 +59,17 @@ pub(crate) enum Ending {
     PutBack,
 }
 
+/// What the end of a destage changed, with the [marks](Slot::marks) that it settles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The slot went meanwhile: nothing.
+    Gone,
+    /// It stays dirty. Nobody has to wait for this mark any more.
+    Dirty(Option<u64>),
+    Clean([u64; 2]),
+    Failed([u64; 2]),
+}
+
 impl Shard {
     pub(crate) fn new(config: &CacheConfig) -> Self {
         Self {
@@ -61,11 +77,13 @@ impl Shard {
             slots: Vec::new(),
             free: Vec::new(),
             lists: Lists::new(),
+            siblings: Siblings::default(),
             in_flight: Vec::new(),
             ghosts: FxHashMap::default(),
             slots_max: config.shard_slots_max(),
             last_no: 0,
             dirty_slots: 0,
+            failed_slots: 0,
             hits: 0,
             misses: 0,
             evictions: 0,
@@ -134,8 +152,15 @@ impl Shard {
     /// Takes a slot out of the directory, whatever it holds. A destage in flight of it will find
     /// nothing to complete; until then the track is [being destaged](Self::is_destaging).
     pub(crate) fn remove(&mut self, at: u32) -> Removed {
+        let slot = self.slot(at);
+        let (was_dirty, was_failed) = (!slot.dirty.is_empty(), slot.is_failed());
         self.lists.unlink(&mut self.slots, at);
         self.in_flight.retain(|&other| other != at);
+        if was_dirty {
+            self.siblings.unlink(&mut self.slots, at);
+            self.dirty_slots -= 1;
+            self.failed_slots -= usize::from(was_failed);
+        }
         let slot = &mut self.slots[at as usize];
         assert!(!slot.writing, "invariant: a track that is being written is not removed");
         let key = slot.key;
@@ -145,9 +170,8 @@ impl Shard {
         }
         self.directory.remove(&key);
         self.free.push(at);
-        let was_dirty = !slot.dirty.is_empty();
-        self.dirty_slots -= usize::from(was_dirty);
-        Removed { content: slot.content, was_dirty }
+        let counted = (was_dirty && !was_failed).then(|| slot.marks());
+        Removed { content: slot.content, counted }
     }
 
     /// Removes the least recently used clean slot nobody uses.
@@ -216,7 +240,10 @@ impl Shard {
             self.lists.unlink(&mut self.slots, at);
             self.lists.push_back(ListKind::Dirty, &mut self.slots, at);
         }
-        self.dirty_slots += usize::from(was_clean);
+        if was_clean {
+            self.siblings.link(&mut self.slots, at);
+            self.dirty_slots += 1;
+        }
         was_clean
     }
 
@@ -262,47 +289,87 @@ impl Shard {
         Some((self.pin(at), snapshot))
     }
 
-    /// Ends a destage; its pin is taken off before. Says whether the slot became clean.
-    pub(crate) fn end_destage(&mut self, place: Place, snapshot: Snapshot, ending: Ending) -> bool {
+    /// Ends a destage; its pin is taken off before.
+    pub(crate) fn end_destage(
+        &mut self,
+        place: Place,
+        snapshot: Snapshot,
+        ending: Ending,
+    ) -> Ended {
         let at = place.at;
         let slot = &mut self.slots[at as usize];
         if slot.destage_no != snapshot.no {
             // The slot went meanwhile: nothing is left to complete.
             let ghost = self.ghosts.remove(&place.key);
             assert!(ghost.is_none_or(|no| no == snapshot.no), "one destage of a track in flight");
-            return false;
+            return Ended::Gone;
         }
         slot.destage_no = 0;
         self.in_flight.retain(|&other| other != at);
-        if ending == Ending::Written {
-            let unchanged = slot.version == snapshot.version || mutant::removed("destage-version");
-            if !unchanged {
-                assert!(slot.list == Some(ListKind::Dirty), "a slot changed meanwhile is queued");
-                return false;
+        let marks = slot.marks();
+        let requeued = slot.list == Some(ListKind::Dirty);
+        match ending {
+            Ending::Written => {
+                let unchanged =
+                    slot.version == snapshot.version || mutant::removed("destage-version");
+                if !unchanged {
+                    assert!(requeued, "a slot changed meanwhile is queued");
+                    return Ended::Dirty(Some(slot.destage_mark));
+                }
+                slot.dirty = slot.dirty.without(snapshot.dirty);
+                assert!(slot.dirty.is_empty(), "an unchanged slot is written whole");
+                self.dirty_slots -= 1;
+                self.siblings.unlink(&mut self.slots, at);
+                self.lists.unlink(&mut self.slots, at);
+                self.settle(at);
+                Ended::Clean(marks)
             }
-            slot.dirty = slot.dirty.without(snapshot.dirty);
-            assert!(slot.dirty.is_empty(), "an unchanged slot has no block that was not written");
-            self.dirty_slots -= 1;
-            self.lists.unlink(&mut self.slots, at);
-            self.settle(at);
-            return true;
+            Ending::Failed => {
+                // Destages end by and by in the order of their marks.
+                self.requeue(ListKind::Failed, at, self.lists.last(ListKind::Failed));
+                self.failed_slots += 1;
+                Ended::Failed(marks)
+            }
+            Ending::PutBack => {
+                // What was written meanwhile goes with what was put back, under the older mark.
+                let merged = requeued.then_some(slot.mark);
+                self.requeue(ListKind::Dirty, at, NOWHERE);
+                Ended::Dirty(merged)
+            }
         }
-        let kind = if ending == Ending::Failed { ListKind::Failed } else { ListKind::Dirty };
-        slot.mark = slot.destage_mark;
-        self.lists.unlink(&mut self.slots, at);
-        self.lists.insert_by_mark(kind, &mut self.slots, at);
-        false
     }
 
-    /// Queues the failed slots again that `wanted` names.
-    pub(crate) fn retry_failed(&mut self, wanted: impl Fn(SlotKey) -> bool) -> usize {
-        let failed = self.lists.iter(ListKind::Failed, &self.slots);
-        let again: Vec<u32> = failed.filter(|&at| wanted(self.slot(at).key)).collect();
-        for &at in &again {
+    /// Queues a slot by the mark of the destage that did not write it.
+    fn requeue(&mut self, kind: ListKind, at: u32, near: u32) {
+        let slot = &mut self.slots[at as usize];
+        slot.mark = slot.destage_mark;
+        self.lists.unlink(&mut self.slots, at);
+        self.lists.insert_by_mark(kind, &mut self.slots, at, near);
+    }
+
+    /// Queues the failed slots of a backing again. They count against the write-pending limit from
+    /// now on, whatever it is: says how many they are.
+    pub(crate) fn retry_failed(&mut self, backing: BackingId) -> usize {
+        let mut failed: Vec<(u64, u32)> = self
+            .siblings
+            .iter(backing, &self.slots)
+            .filter(|&at| self.slot(at).is_failed())
+            .map(|at| (self.slot(at).mark, at))
+            .collect();
+        failed.sort_unstable();
+        let mut near = NOWHERE;
+        for &(_, at) in &failed {
             self.lists.unlink(&mut self.slots, at);
-            self.lists.insert_by_mark(ListKind::Dirty, &mut self.slots, at);
+            self.lists.insert_by_mark(ListKind::Dirty, &mut self.slots, at, near);
+            near = at;
         }
-        again.len()
+        self.failed_slots -= failed.len();
+        failed.len()
+    }
+
+    /// The dirty slots of a backing.
+    pub(crate) fn dirty_of(&self, backing: BackingId) -> impl Iterator<Item = &Slot> {
+        self.siblings.iter(backing, &self.slots).map(|at| self.slot(at))
     }
 
     /// The mark of the slot that has been dirty for longest, failed ones excepted.
@@ -310,11 +377,5 @@ impl Shard {
         let queued = self.lists.first(ListKind::Dirty).map(|at| self.slot(at).mark);
         let in_flight = self.in_flight.iter().map(|&at| self.slot(at).destage_mark);
         in_flight.chain(queued).min()
-    }
-
-    /// The failed slot that has been dirty for longest, and its mark.
-    pub(crate) fn oldest_failed(&self) -> Option<(u64, SlotKey)> {
-        let slot = self.slot(self.lists.first(ListKind::Failed)?);
-        Some((slot.mark, slot.key))
     }
 }

@@ -76,7 +76,7 @@ pub(crate) struct Slot {
     /// Counts commits.
     pub(crate) version: u64,
     /// When the slot became dirty, or was first changed since the destage in flight took its
-    /// snapshot. Meaningful on the dirty and the failed list.
+    /// snapshot. A mark is given once. Meaningful on the dirty and the failed list.
     pub(crate) mark: u64,
     /// Numbers the destage in flight within the shard; 0 if there is none.
     pub(crate) destage_no: u64,
@@ -85,6 +85,9 @@ pub(crate) struct Slot {
     pub(crate) list: Option<ListKind>,
     pub(crate) previous: u32,
     pub(crate) next: u32,
+    /// Links of [`Siblings`](crate::siblings::Siblings), while the slot is dirty.
+    pub(crate) sibling_previous: u32,
+    pub(crate) sibling_next: u32,
 }
 
 impl Slot {
@@ -105,6 +108,8 @@ impl Slot {
             list: None,
             previous: NOWHERE,
             next: NOWHERE,
+            sibling_previous: NOWHERE,
+            sibling_next: NOWHERE,
         }
     }
 
@@ -114,8 +119,19 @@ impl Slot {
             dirty: self.dirty,
             destaging: self.destage_no != 0,
             pinned: self.pins > 0,
-            failed: self.list == Some(ListKind::Failed),
+            failed: self.is_failed(),
         }
+    }
+
+    /// Whether its last destage failed and nobody has asked to try again.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.list == Some(ListKind::Failed)
+    }
+
+    /// The marks of what is dirty in it: of what is queued, and of what a destage writes. They may
+    /// be the same, or one may be of a content that is on the drive: it names nothing any more.
+    pub(crate) fn marks(&self) -> [u64; 2] {
+        [self.mark, self.destage_mark]
     }
 
     /// The content, where no writer has it.

@@ -223,6 +223,17 @@ pub enum Refusal {
     /// The unit stops.
     #[error("the control unit is stopping")]
     Stopping,
+    /// Too many requests wait already: ask again later.
+    #[error("too many requests wait already")]
+    Busy,
+    /// A pair has at least one lane, and not more than there can be.
+    #[error("a pair has 1 to {most} lanes, not {asked}")]
+    Lanes {
+        /// Lanes asked for.
+        asked: u8,
+        /// The most there can be.
+        most: u8,
+    },
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::Blocked { ldev: LDEV },
         Refusal::Restoring,
         Refusal::Stopping,
+        Refusal::Busy,
+        Refusal::Lanes { asked: 0, most: 16 },
     ]
 }
 
@@ -44,6 +46,8 @@ fn host_errors() -> Vec<HostError> {
         access(Tried::Write, Forbidden::Blocked),
         HostError::Medium { ldev: LDEV, block: BlockNo(96) },
         HostError::Drive { ldev: LDEV },
+        HostError::TooLarge { blocks: 1 << 32, most_blocks: 65_536 },
+        HostError::Busy,
         HostError::NoRoom,
         HostError::Stopping,
     ]
@@ -111,6 +115,8 @@ fn refusals_say() {
     Blocked               volume 00:1A is blocked
     Restoring             the pair is restoring: wait for its end
     Stopping              the control unit is stopping
+    Busy                  too many requests wait already
+    Lanes                 a pair has 1 to 16 lanes, not 0
     ");
 }
 
@@ -125,6 +131,8 @@ fn host_errors_say() {
     Access                volume 00:1A may not be written now: it is blocked
     Medium                medium error at block 96 of volume 00:1A
     Drive                 a drive under volume 00:1A failed
+    TooLarge              a request has at most 65536 blocks, not 4294967296
+    Busy                  too many requests wait already
     NoRoom                the cache is too small for a request of this size
     Stopping              the control unit is stopping
     ");
@@ -186,7 +194,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 16) - 1);
+    assert_eq!(refused, (1 << 18) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,
@@ -198,8 +206,10 @@ fn no_error_is_left_out() {
         HostError::Drive { .. } => 7,
         HostError::NoRoom => 8,
         HostError::Stopping => 9,
+        HostError::TooLarge { .. } => 10,
+        HostError::Busy => 11,
     });
-    assert_eq!(failed, (1 << 10) - 1);
+    assert_eq!(failed, (1 << 12) - 1);
     let wire = kinds(&wire_errors(), |error| match error {
         WireError::TooShort { .. } => 0,
         WireError::Magic { .. } => 1,

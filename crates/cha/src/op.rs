@@ -175,6 +175,17 @@ pub enum HostError {
         /// The volume.
         ldev: LdevId,
     },
+    /// The request is larger than one request may be.
+    #[error("a request has at most {most_blocks} blocks, not {blocks}")]
+    TooLarge {
+        /// Blocks asked for.
+        blocks: u64,
+        /// The most there can be.
+        most_blocks: u64,
+    },
+    /// Too many requests wait already: ask again later.
+    #[error("too many requests wait already")]
+    Busy,
     /// There is no room for the request, and there will be none.
     #[error("the cache is too small for a request of this size")]
     NoRoom,

@@ -46,6 +46,8 @@
 //! | 14 | [`Refusal::Blocked`] | volume | |
 //! | 15 | [`Refusal::Restoring`] | | |
 //! | 16 | [`Refusal::Stopping`] | | |
+//! | 17 | [`Refusal::Busy`] | | |
+//! | 18 | [`Refusal::Lanes`] | lanes asked for | the most there can be |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -243,6 +245,8 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::Blocked { ldev } => (14, [volume(ldev), 0]),
         Refusal::Restoring => (15, [0, 0]),
         Refusal::Stopping => (16, [0, 0]),
+        Refusal::Busy => (17, [0, 0]),
+        Refusal::Lanes { asked, most } => (18, [asked.into(), most.into()]),
     }
 }
 
@@ -253,6 +257,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         Err(_) => Err(out_of_range(first)),
     };
     let count = |found: u64| usize::try_from(found).map_err(|_| out_of_range(found));
+    let lanes = |found: u64| u8::try_from(found).map_err(|_| out_of_range(found));
     Ok(match reason {
         1 => Refusal::NoVolume { ldev: volume()? },
         2 => Refusal::SameVolume { ldev: volume()? },
@@ -273,6 +278,8 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         14 => Refusal::Blocked { ldev: volume()? },
         15 => Refusal::Restoring,
         16 => Refusal::Stopping,
+        17 => Refusal::Busy,
+        18 => Refusal::Lanes { asked: lanes(first)?, most: lanes(second)? },
         found => return Err(WireError::Reason { found }),
     })
 }
@@ -380,7 +387,7 @@ mod tests {
         check(nothing, 16, 0x20, WireError::Status { found: 800 });
         check(nothing, 18, 0x25, WireError::Reserved { at: 18, expected: 0x26, found: 0x25 });
         check(nothing, 23, 1, WireError::Reserved { at: 23, expected: 0, found: 1 });
-        check(no_volume, 10, 17, WireError::Reason { found: 17 });
+        check(no_volume, 10, 19, WireError::Reason { found: 19 });
         check(no_volume, 26, 1, WireError::Operand { reason: 1, found: 0x1_0001 });
         check(no_volume, 32, 1, WireError::Reserved { at: 32, expected: 0, found: 1 });
         let refused = Outcome::Refused(first_level);

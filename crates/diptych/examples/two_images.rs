@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let unit = Unit::new(UnitConfig::with_cache(256, 64 << 10), &plant)?;
     unit.add_volume(PRIMARY, Geometry::with_tracks(128, 1_000), 0)?;
     unit.add_volume(SECONDARY, Geometry::with_tracks(128, 1_000), 1)?;
-    unit.set_reserved(SECONDARY, true)?;
+    unit.set_reserved(SECONDARY, true, diptych::format::Time::ZERO)?;
     let rt = Rt::start(unit, plant, RtConfig::default())?;
 
     for track in 0..1_000 {

@@ -57,7 +57,7 @@
 //! let [primary, secondary] = [LdevId::new(0, 0), LdevId::new(0, 1)];
 //! unit.add_volume(primary, Geometry::with_tracks(128, 20), 0)?;
 //! unit.add_volume(secondary, Geometry::with_tracks(128, 20), 1)?;
-//! unit.set_reserved(secondary, true)?;
+//! unit.set_reserved(secondary, true, diptych::format::Time::ZERO)?;
 //! let rt = Rt::start(unit, plant, RtConfig::default())?;
 //!
 //! let write = |byte| {

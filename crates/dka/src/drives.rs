@@ -3,6 +3,7 @@
 use crate::{Done, Op, Part};
 use diptych_device::{Device, DeviceError};
 use diptych_format::{CheckArea, DriveNo, SectorNo, TrackBuf};
+use diptych_sync::atomic::{AtomicBool, Ordering};
 use diptych_sync::{Arc, Condvar, Mutex};
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
@@ -11,6 +12,9 @@ use std::ops::Range;
 ///
 /// A request waits until no other request to the same sectors of its drive is under way, as in a
 /// drive's own queue: the order of two writes to one track is never left to chance.
+///
+/// A time-out is not a completion: the request may be carried out at any time from then on. So the
+/// drive is fenced: it is asked for nothing any more, and nothing newer can be overwritten.
 #[derive(Debug)]
 pub struct Drives {
     drives: Vec<Drive>,
@@ -22,6 +26,8 @@ struct Drive {
     device: Box<dyn Device>,
     under_way: Mutex<Vec<Range<u64>>>,
     ended: Condvar,
+    /// A request timed out, and its answer is not in.
+    fenced: AtomicBool,
 }
 
 impl Drives {
@@ -37,6 +43,7 @@ impl Drives {
             device,
             under_way: Mutex::new(Vec::new()),
             ended: Condvar::new(),
+            fenced: AtomicBool::new(false),
         };
         Self { drives: drives.into_iter().map(drive).collect() }
     }
@@ -66,9 +73,12 @@ impl Drives {
     pub fn perform(&self, op: Op) -> Done {
         let drive_no = op.drive();
         let drive = &self.drives[usize::from(drive_no.0)];
+        if drive.fenced.load(Ordering::Acquire) {
+            return refused(op, DeviceError::Failed);
+        }
         let Some(sector) = op.sector() else {
             let result = drive.device.flush();
-            return Done { drive: drive_no, result, data: None, checks: None };
+            return drive.fence(Done { drive: drive_no, result, data: None, checks: None });
         };
         let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
         drive.enter(&sectors);
@@ -80,12 +90,40 @@ impl Drives {
             }
             Op::Flush { .. } => unreachable!("a flush has no sector"),
         };
+        let done = drive.fence(done);
         drive.leave(&sectors);
         done
     }
+
+    /// Whether a request to the drive timed out.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such drive.
+    pub fn is_fenced(&self, drive: DriveNo) -> bool {
+        self.drives[usize::from(drive.0)].fenced.load(Ordering::Acquire)
+    }
+}
+
+/// The buffers back, and nothing done.
+fn refused(op: Op, error: DeviceError) -> Done {
+    let drive = op.drive();
+    let (data, checks) = match op {
+        Op::Read { data, checks, .. } => (data.map(|(buf, _)| buf), checks),
+        Op::Write { .. } | Op::Flush { .. } => (None, None),
+    };
+    Done { drive, result: Err(error), data, checks }
 }
 
 impl Drive {
+    /// Fences the drive if the request timed out; before the sectors are left to the next one.
+    fn fence(&self, done: Done) -> Done {
+        if done.result == Err(DeviceError::TimedOut) {
+            self.fenced.store(true, Ordering::Release);
+        }
+        done
+    }
+
     fn enter(&self, sectors: &Range<u64>) {
         let mut under_way = self.under_way.lock();
         while under_way.iter().any(|r| r.start < sectors.end && sectors.start < r.end) {

@@ -5,6 +5,7 @@
 //! [`Home::place`].
 
 use crate::{DkaError, Drives};
+use diptych_drr::TrackPlace;
 use diptych_format::{BackingId, DriveNo, Geometry, SectorNo, TrackNo};
 use diptych_sync::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
@@ -52,6 +53,15 @@ impl Home {
     /// The disk adapter that owns the drive.
     pub fn dka_no(&self) -> u16 {
         self.dka_no
+    }
+
+    /// Which blocks of the backing a track is, as the address change unit wants to know.
+    pub fn drr_place(&self, track: TrackNo) -> TrackPlace {
+        TrackPlace {
+            backing: self.backing,
+            first_block: self.geometry.first_block(track),
+            block_count: self.geometry.blocks_per_track(),
+        }
     }
 
     /// Where a track lies.

@@ -2,7 +2,7 @@
 
 use crate::{DkaError, Done, Home, Op, Part, Place, Port};
 use diptych_device::DeviceError;
-use diptych_drr::{TrackPlace, TransferError, verify};
+use diptych_drr::{TransferError, verify};
 use diptych_format::{
     BLOCK_BYTES, BlockMask, BlockNo, BlockRange, CheckArea, SectorNo, TrackBuf, TrackNo,
 };
@@ -18,16 +18,6 @@ pub struct Staged {
     pub checks: CheckArea,
     /// Those of the blocks needed that are not to be given out: unreadable, misdirected or rotten.
     pub bad: BlockMask,
-}
-
-/// Where a track of a backing lies, as the DRR sees it.
-fn drr_place(home: &Home, track: TrackNo) -> TrackPlace {
-    let geometry = home.geometry();
-    TrackPlace {
-        backing: home.backing(),
-        first_block: geometry.first_block(track),
-        block_count: geometry.blocks_per_track(),
-    }
 }
 
 /// Reads a track and checks LA and CD of the blocks `needed` (steps 603 and 904).
@@ -70,7 +60,7 @@ pub async fn read_track<P: Port>(
     let readable = needed.without(staged.bad);
     let bytes = &staged.data.bytes()[..geometry.track_bytes()];
     if let Err(TransferError::WrongBlocks { bad, .. }) =
-        verify(bytes, &staged.checks, drr_place(home, track), readable)
+        verify(bytes, &staged.checks, home.drr_place(track), readable)
     {
         staged.bad = staged.bad.or(bad);
     }
@@ -153,7 +143,12 @@ pub async fn write_track<P: Port>(
     let read = Op::Read { drive, sector: place.checks, data: None, checks: Some(area) };
     let answer = port.perform(read).await;
     let mut checks = answer.checks.expect("a read brings its check area back");
-    answer.result.map_err(|source| DkaError::Drive { drive, source })?;
+    match answer.result {
+        Ok(()) => {}
+        // What is unreadable costs the blocks that are not written now: their fields do not verify.
+        Err(DeviceError::Medium { .. }) => checks = CheckArea::zeroed(geometry.blocks_per_track()),
+        Err(source) => return Err(DkaError::Drive { drive, source }),
+    }
     for index in write.valid.iter() {
         checks.set(index, write.checks.get(index));
     }

@@ -22,7 +22,7 @@ fn unit(cache_slots: usize) -> Rt {
     let geometry = Geometry::with_tracks(128, TRACKS);
     unit.add_volume(PRIMARY, geometry, 0).unwrap();
     unit.add_volume(SECONDARY, geometry, 1).unwrap();
-    unit.set_reserved(SECONDARY, true).unwrap();
+    unit.set_reserved(SECONDARY, true, diptych_format::Time::ZERO).unwrap();
     Rt::start(unit, plant, RtConfig::default()).unwrap()
 }
 

@@ -155,6 +155,16 @@ impl TrackMap {
         self.root.next(self.span, from.0, true).map(TrackNo)
     }
 
+    /// The first track from `from` on that is set here and not in `except`.
+    ///
+    /// # Panics
+    ///
+    /// If the maps are not of one size.
+    pub fn next_set_except(&self, from: TrackNo, except: &Self) -> Option<TrackNo> {
+        assert_eq!(self.track_count(), except.track_count(), "maps of volumes of one size");
+        self.root.next_except(self.span, from.0, &except.root).map(TrackNo)
+    }
+
     /// The first clear track from `from` on.
     pub fn next_clear(&self, from: TrackNo) -> Option<TrackNo> {
         self.root.next(self.span, from.0, false).map(TrackNo)

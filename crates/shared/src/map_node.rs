@@ -136,6 +136,23 @@ impl Node {
         }
     }
 
+    /// The first track from `from` on that is set here and not in `except`, which has the same span.
+    pub(crate) fn next_except(&self, span: Span, from: u64, except: &Self) -> Option<u64> {
+        if from >= span.valid {
+            return None;
+        }
+        match (self, except) {
+            (Self::Zero, _) | (_, Self::One) => None,
+            (_, Self::Zero) => self.next(span, from, true),
+            (Self::One, _) => except.next(span, from, false),
+            (Self::Leaf(leaf), Self::Leaf(except)) => leaf.next_except(from, except),
+            (Self::Inner(inner), Self::Inner(except)) => inner.next_except(span, from, except),
+            (Self::Leaf(_), Self::Inner(_)) | (Self::Inner(_), Self::Leaf(_)) => {
+                unreachable!("nodes of one span are of one kind")
+            }
+        }
+    }
+
     /// Sets what is set in `other`.
     pub(crate) fn or(&mut self, other: &Self, span: Span) {
         match (&mut *self, other) {
@@ -237,6 +254,20 @@ impl Leaf {
         None
     }
 
+    fn next_except(&self, from: u64, except: &Self) -> Option<u64> {
+        let first = from as usize / 64;
+        let mut mask = u64::MAX << (from % 64);
+        let words = self.words.iter().zip(&except.words).enumerate().skip(first);
+        for (index, (word, except)) in words {
+            let wanted = word & !except & mask;
+            if wanted != 0 {
+                return Some(index as u64 * 64 + u64::from(wanted.trailing_zeros()));
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+
     fn or(&mut self, other: &Self) {
         self.set_count = 0;
         for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
@@ -269,6 +300,21 @@ impl Inner {
             let base = (index as u64) << shift;
             let found = self.children[index].next(span.child(index), at - base, value);
             if let Some(found) = found {
+                return Some(base + found);
+            }
+            at = base + (1 << shift);
+        }
+        None
+    }
+
+    fn next_except(&self, span: Span, from: u64, except: &Self) -> Option<u64> {
+        let shift = span.child_shift();
+        let mut at = from;
+        while at < span.valid {
+            let index = (at >> shift) as usize;
+            let base = (index as u64) << shift;
+            let (mine, theirs) = (&self.children[index], &except.children[index]);
+            if let Some(found) = mine.next_except(span.child(index), at - base, theirs) {
                 return Some(base + found);
             }
             at = base + (1 << shift);

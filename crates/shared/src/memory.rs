@@ -102,7 +102,7 @@ impl SharedMemory {
     ///
     /// [`SharedError::UnknownVolume`], [`SharedError::VolumePaired`],
     /// [`SharedError::VolumeClaimed`].
-    pub fn remove_volume(&self, ldev: LdevId) -> Result<(), SharedError> {
+    pub fn remove_volume(&self, ldev: LdevId) -> Result<Volume, SharedError> {
         self.with_family(ldev, |state| {
             if let Some(pair) = state.any_pair_of(ldev) {
                 return Err(SharedError::VolumePaired { ldev, pair: pair.id });
@@ -111,9 +111,10 @@ impl SharedMemory {
             if held_count + queued_count > 0 {
                 return Err(SharedError::VolumeClaimed { ldev, held_count, queued_count });
             }
+            let volume = state.volume(ldev).cloned().ok_or(SharedError::UnknownVolume { ldev })?;
             state.remove_volume(ldev);
             self.directory.write().families.remove(&ldev);
-            Ok(())
+            Ok(volume)
         })?
     }
 

@@ -84,7 +84,7 @@ fn new_sim() -> Result<Sim, Box<dyn Error>> {
     for (group_no, ldev) in [PRIMARY, SECONDARY].into_iter().enumerate() {
         unit.add_volume(ldev, Geometry::with_tracks(128, TRACKS), group_no)?;
     }
-    unit.set_reserved(SECONDARY, true)?;
+    unit.set_reserved(SECONDARY, true, Time::ZERO)?;
     let mut sim = Sim::new(unit, plant, SimConfig::default());
     for track in 0..TRACKS {
         let data = fill_blocks(track, 128);

@@ -2,7 +2,7 @@
 
 use crate::{RequestNo, Scenario, ScenarioStep, ScenarioVolume, Seen, Sim, SimError};
 use diptych_cha::{HostOp, HostReply};
-use diptych_format::{BlockRange, Geometry, LdevId, TrackRange};
+use diptych_format::{BlockRange, Geometry, LdevId, Time, TrackRange};
 use diptych_unit::{Plant, Unit};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,6 +16,9 @@ pub trait Driver {
 
     /// The hardware below it.
     fn plant(&self) -> &Plant;
+
+    /// The driver's time.
+    fn now(&self) -> Time;
 
     /// Begins a host operation now.
     ///
@@ -39,6 +42,10 @@ pub trait Driver {
 }
 
 impl Driver for Sim {
+    fn now(&self) -> Time {
+        self.now()
+    }
+
     fn unit(&self) -> &Unit {
         self.unit()
     }
@@ -125,7 +132,7 @@ fn add(unit: &Unit, volume: &ScenarioVolume) -> Result<(), SimError> {
         None => unit.add_metadata_volume(volume.ldev, volume.geometry)?,
     }
     if volume.reserved {
-        unit.set_reserved(volume.ldev, true)?;
+        unit.set_reserved(volume.ldev, true, Time::ZERO)?;
     }
     Ok(())
 }
@@ -149,7 +156,12 @@ impl<D: Driver> Player<'_, D> {
             }
             ScenarioStep::ChangePace { primary, secondary, options } => {
                 self.finish_all()?;
-                Ok(self.driver.unit().change_pace(primary, secondary, options)?)
+                Ok(self.driver.unit().change_pace(
+                    primary,
+                    secondary,
+                    options,
+                    self.driver.now(),
+                )?)
             }
             ScenarioStep::WaitPair { primary, secondary, status } => {
                 self.finish_all()?;

@@ -35,7 +35,7 @@ fn sim_of(tracks: u64, config: SimConfig) -> Sim {
     for (group_no, ldev) in [PRIMARY, SECONDARY].into_iter().enumerate() {
         sim.unit().add_volume(ldev, Geometry::with_tracks(128, tracks), group_no).unwrap();
     }
-    sim.unit().set_reserved(SECONDARY, true).unwrap();
+    sim.unit().set_reserved(SECONDARY, true, Time::ZERO).unwrap();
     sim
 }
 

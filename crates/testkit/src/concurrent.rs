@@ -72,12 +72,21 @@ impl Storm {
             }
             Action::Reserve(volume, reserved) => {
                 // Refused for a volume in a pair, which is as good here.
-                let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(ldev(volume), reserved);
+                let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(
+                    ldev(volume),
+                    reserved,
+                    diptych_format::Time::ZERO,
+                );
                 return Ok(());
             }
             Action::ChangePace(target, options) => {
                 let (primary, secondary) = target.volumes(&self.pairs());
-                let (Ok(()) | Err(_)) = self.hand.unit().change_pace(primary, secondary, options);
+                let (Ok(()) | Err(_)) = self.hand.unit().change_pace(
+                    primary,
+                    secondary,
+                    options,
+                    diptych_format::Time::ZERO,
+                );
                 return Ok(());
             }
             Action::Background(moves) => return self.moves(usize::from(moves)),

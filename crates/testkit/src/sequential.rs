@@ -63,13 +63,21 @@ impl Storm {
             }
             Action::Command { .. } => self.command(action),
             Action::Reserve(volume, reserved) => {
-                let done = self.hand.unit().set_reserved(ldev(volume), reserved).is_ok();
+                let done = self
+                    .hand
+                    .unit()
+                    .set_reserved(ldev(volume), reserved, diptych_format::Time::ZERO)
+                    .is_ok();
                 assert_eq!(done, self.model.set_reserved(ldev(volume), reserved), "{action:?}");
                 self.observe(None)
             }
             Action::ChangePace(target, options) => {
                 let (primary, secondary) = target.volumes(&self.pairs());
-                let done = self.hand.unit().change_pace(primary, secondary, options).is_ok();
+                let done = self
+                    .hand
+                    .unit()
+                    .change_pace(primary, secondary, options, diptych_format::Time::ZERO)
+                    .is_ok();
                 let expected = self.model.change_pace(primary, secondary, options);
                 assert_eq!(done, expected, "{action:?}");
                 self.observe(None)

@@ -82,7 +82,7 @@ impl Setup {
         for no in 0..self.volumes {
             unit.add_volume(ldev(no), self.geometry, usize::from(no)).expect("room on the drive");
             let reserved = self.needs_reserve && no > 0;
-            unit.set_reserved(ldev(no), reserved).expect("no pair yet");
+            unit.set_reserved(ldev(no), reserved, diptych_format::Time::ZERO).expect("no pair yet");
         }
         ByHand::new(unit, plant)
     }

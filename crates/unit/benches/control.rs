@@ -66,7 +66,7 @@ impl Bench {
         for (ldev, group_no) in [(PRIMARY, 0), (SECONDARY, 1)] {
             unit.add_volume(ldev, geometry, group_no).expect("a volume");
         }
-        unit.set_reserved(SECONDARY, true).expect("a volume without pair");
+        unit.set_reserved(SECONDARY, true, Time::ZERO).expect("a volume without pair");
         Self { unit, plant, owner: 0 }
     }
 

@@ -1,5 +1,6 @@
 //! Settings of a control unit.
 
+use crate::UnitError;
 use diptych_cache::CacheConfig;
 use diptych_shared::Limits;
 
@@ -27,6 +28,10 @@ pub struct UnitConfig {
     pub destage_delay_ns: u64,
     /// The atomic unit of a host change, in blocks; longer requests are chunks done in order.
     pub chunk_blocks: u64,
+    /// The largest request, in blocks. A read takes as much memory.
+    pub request_blocks_max: u64,
+    /// The most lanes of one pair.
+    pub lanes_max: u8,
 }
 
 impl UnitConfig {
@@ -46,6 +51,28 @@ impl UnitConfig {
             destage_batch_tracks: 16,
             destage_delay_ns: 1_000_000_000,
             chunk_blocks: Self::CHUNK_BLOCKS,
+            request_blocks_max: 1 << 16,
+            lanes_max: 16,
         }
+    }
+
+    /// Checks what the unit itself depends on; the cache checks its own settings.
+    pub(crate) fn check(&self) -> Result<(), UnitError> {
+        let at_least_one = [
+            ("secondaries_max", self.secondaries_max as u64),
+            ("destage_jobs", self.destage_jobs as u64),
+            ("destage_batch_tracks", self.destage_batch_tracks as u64),
+            ("chunk_blocks", self.chunk_blocks),
+            ("request_blocks_max", self.request_blocks_max),
+            ("lanes_max", self.lanes_max.into()),
+            ("limits.pairs", self.limits.pairs as u64),
+            ("limits.volumes", self.limits.volumes as u64),
+            ("limits.queued_claims", self.limits.queued_claims as u64),
+        ];
+        if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(UnitError::Zero { setting });
+        }
+        let (asked, most) = (self.limits.pairs, 1 << 16);
+        if asked > most { Err(UnitError::TooManyPairs { asked, most }) } else { Ok(()) }
     }
 }

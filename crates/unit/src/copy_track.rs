@@ -1,17 +1,17 @@
 //! Copying one track: steps 603-606 of Fig. 6, which are 904-907 of Fig. 9.
 
-use crate::Mailbox;
 use crate::change::activate_followers;
-use crate::core::{Core, drr_place, slot};
+use crate::core::slot;
+use crate::failure;
 use crate::held::{Pinned, Under};
-use crate::history::{HistoryEntry, Message};
+use crate::history::Message;
 use diptych_cache::DropOutcome;
 use diptych_dka::{DkaError, Home, TrackWrite, read_track, write_track};
 use diptych_drr as drr;
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, CheckArea, LdevId, PairId, TrackBuf, TrackNo, TrackRange,
 };
-use diptych_shared::{Change, FamilyState, PairStatus};
+use diptych_shared::{Change, FamilyState, Phase};
 use diptych_sync::{Arc, mutant};
 
 /// Why a track is copied.
@@ -154,11 +154,11 @@ impl<'a> Under<'a> {
         let op = drr::Op {
             data: source.data.clone(),
             checks: source.checks.clone(),
-            place: drr_place(home, track),
+            place: home.drr_place(track),
             targets: plan.targets.iter().map(|target| target.backing).collect(),
             copy_into: None,
         };
-        self.m.transfer(op).await.result.map_err(|_| Unreadable)
+        self.m.transfer(home.dka_no(), op).await.result.map_err(|_| Unreadable)
     }
 
     /// Leaves the copy in the cache, to be destaged like a host's write.
@@ -228,10 +228,15 @@ impl<'a> Under<'a> {
                 Change::Deallocate { ldev, tracks }
             });
             let protecting = why == Why::Protect;
+            let phase = family.pair(target.pair).map(|pair| pair.phase);
             let change = Change::Copied { pair: target.pair, track, protecting };
-            if let Some(transition) = family.change(change) {
-                let pair = family.pair(target.pair).expect("the pair just changed");
-                core.record_transition(m.now(), pair, transition);
+            let transition = family.change(change);
+            let pair = family.pair(target.pair).expect("the pair just changed");
+            if let Some(transition) = transition {
+                core.record_transition(m.now(), pair, transition); // 504
+            } else if pair.phase == Phase::Duplex && phase != Some(Phase::Duplex) {
+                let status = Some(pair.status);
+                core.record_of(m.now(), pair, Message::CaughtUp, status, status);
             }
             // Lanes of the level below have skipped this track until now.
             activate_followers(m, core, family, ldev);
@@ -241,31 +246,15 @@ impl<'a> Under<'a> {
     /// The primary's track cannot be read: nothing is copied from a guess.
     fn source_failed(&self, plan: &Plan, track: TrackNo) {
         for target in &plan.targets {
-            self.with(|family| {
-                let pair = family.pair(target.pair).expect("a pair of this claim's family");
-                let (change, message) = if pair.status == PairStatus::PairedNotCopied {
-                    let change = Change::Unreadable { pair: target.pair, track };
-                    (change, Message::SourceUnreadable(track))
-                } else {
-                    let change = Change::Suspend { pair: target.pair, all_different: false };
-                    (change, Message::SuspendedBySource(track))
-                };
-                fail(self.m, self.core, family, target.pair, change, message);
-            });
+            self.with(|family| failure::source(self.m, self.core, family, target.pair, track));
         }
     }
 
     /// The secondary's track cannot be written: its pair is suspended, the host and other pairs go
     /// on.
     fn target_failed(&self, target: &Target, track: TrackNo) {
-        let (secondary, tracks) = (target.ldev, TrackRange::one(track));
-        self.with(|family| {
-            let change = Change::Suspend { pair: target.pair, all_different: false };
-            let message = Message::SuspendedByTarget(track);
-            fail(self.m, self.core, family, target.pair, change, message);
-            // Nobody knows what the track holds now.
-            family.change(Change::SecondaryChange { secondary, tracks });
-        });
+        let message = Message::SuspendedByTarget(track);
+        self.with(|family| failure::target(self.m, self.core, family, target.ldev, track, message));
     }
 }
 
@@ -280,36 +269,4 @@ fn overlay(data: &mut TrackBuf, checks: &mut CheckArea, slot: &Pinned<'_>) {
             checks.set(index, area.get(index));
         }
     }
-}
-
-/// Makes a change that a failure asks for, and records it.
-fn fail(
-    m: &Mailbox,
-    core: &Core,
-    family: &mut FamilyState,
-    id: PairId,
-    change: Change,
-    message: Message,
-) {
-    let before = family.pair(id).expect("a pair of this claim's family").status;
-    if before == PairStatus::Suspended {
-        return;
-    }
-    family.change(change);
-    let pair = family.pair(id).expect("a pair of this claim's family");
-    core.record(HistoryEntry {
-        at: m.now(),
-        message,
-        pair: Some(id),
-        primary: Some(pair.primary),
-        secondary: Some(pair.secondary),
-        from: Some(before),
-        to: Some(pair.status),
-    });
-    if pair.status == PairStatus::Suspended {
-        core.scheduler.lock().stop(id);
-    }
-    // What the level below waited for may not come any more.
-    let secondary = pair.secondary;
-    activate_followers(m, core, family, secondary);
 }

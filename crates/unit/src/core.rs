@@ -6,16 +6,17 @@ use crate::scheduler::Scheduler;
 use diptych_cache::{Cache, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{Groups, Home};
-use diptych_drr::TrackPlace;
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
-use diptych_shared::{Pair, SharedMemory, Transition};
+use diptych_shared::{Pair, PairStatus, SharedMemory, Transition};
 use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use diptych_sync::{Mutex, RwLock};
 use std::collections::BTreeMap;
 
-/// How a volume is cut into tracks, and whether it has payload.
+/// What a request takes for granted of its volume: if the volume is removed and another made in its
+/// place meanwhile, the backing tells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
+    pub(crate) backing: BackingId,
     pub(crate) geometry: Geometry,
     pub(crate) metadata_only: bool,
 }
@@ -92,17 +93,30 @@ impl Core {
         self.history.lock().record(entry);
     }
 
-    /// Records a change of status made by a change of the maps (step 504).
-    pub(crate) fn record_transition(&self, at: Time, pair: &Pair, transition: Transition) {
+    /// Records something that happened to one pair.
+    pub(crate) fn record_of(
+        &self,
+        at: Time,
+        pair: &Pair,
+        message: Message,
+        from: Option<PairStatus>,
+        to: Option<PairStatus>,
+    ) {
         self.record(HistoryEntry {
             at,
-            message: Message::CopyEnded,
+            message,
             pair: Some(pair.id),
             primary: Some(pair.primary),
             secondary: Some(pair.secondary),
-            from: Some(transition.from),
-            to: Some(transition.to),
+            from,
+            to,
         });
+    }
+
+    /// Records a change of status made by a change of the maps (step 504).
+    pub(crate) fn record_transition(&self, at: Time, pair: &Pair, transition: Transition) {
+        let (from, to) = (Some(transition.from), Some(transition.to));
+        self.record_of(at, pair, Message::CopyEnded, from, to);
     }
 
     /// The shape of a volume.
@@ -114,14 +128,4 @@ impl Core {
 /// The slot of a track.
 pub(crate) fn slot(backing: BackingId, track: TrackNo) -> SlotKey {
     SlotKey { backing, track }
-}
-
-/// Where a track lies, as the DRR sees it.
-pub(crate) fn drr_place(home: &Home, track: TrackNo) -> TrackPlace {
-    let geometry = home.geometry();
-    TrackPlace {
-        backing: home.backing(),
-        first_block: geometry.first_block(track),
-        block_count: geometry.blocks_per_track(),
-    }
 }

@@ -2,7 +2,7 @@
 
 use diptych_dka::{self as dka, Drives};
 use diptych_drr as drr;
-use diptych_format::{BLOCK_BYTES, Resource, Work};
+use diptych_format::{Resource, Work};
 
 /// Something that takes time: one request to one drive, one transfer. It owns its buffers; the
 /// [`Event`] brings them back.
@@ -10,8 +10,13 @@ use diptych_format::{BLOCK_BYTES, Resource, Work};
 pub enum Effect {
     /// A request to a drive.
     Disk(dka::Op),
-    /// A transfer through the address change unit.
-    Transfer(drr::Op),
+    /// A transfer through the address change unit of a disk adapter.
+    Transfer {
+        /// The disk adapter.
+        dka_no: u16,
+        /// The transfer.
+        op: drr::Op,
+    },
 }
 
 /// How an [`Effect`] ended.
@@ -44,7 +49,7 @@ impl Plant {
     pub fn perform(&self, effect: Effect) -> Event {
         match effect {
             Effect::Disk(op) => Event::Disk(self.drives.perform(op)),
-            Effect::Transfer(op) => Event::Transfer(op.perform()),
+            Effect::Transfer { op, .. } => Event::Transfer(op.perform()),
         }
     }
 
@@ -57,12 +62,7 @@ impl Plant {
                 at: op.sector(),
                 is_write: op.is_write(),
             },
-            Effect::Transfer(op) => Work {
-                resource: Resource::Drr(0),
-                bytes: op.place.block_count * BLOCK_BYTES as u64,
-                at: None,
-                is_write: false,
-            },
+            Effect::Transfer { dka_no, op } => op.work(*dka_no),
         }
     }
 }

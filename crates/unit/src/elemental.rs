@@ -1,13 +1,13 @@
 //! Elemental copy processing (Fig. 6): one turn of a lane.
 
 use crate::Mailbox;
-use crate::change::wanted_for_change;
+use crate::change::{copy_ahead, wanted_for_change};
 use crate::copy_track::Why;
 use crate::core::Core;
-use crate::held::{Held, Room, Under, Wanted};
+use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::scheduler::{Ended, Turn, TurnEnd};
 use diptych_format::{PairId, TrackNo, TrackRange};
-use diptych_shared::{FamilyState, PairStatus};
+use diptych_shared::{FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
 
 /// Tracks looked at in one search for one that is not busy.
@@ -16,17 +16,32 @@ const SEARCH_TRACKS: usize = 32;
 /// One turn: up to `pace` tracks of one pair. Fig. 5 starts the next turn when this one has ended
 /// (502), as long as the pair's status says so (501) and bits are left (503).
 pub(crate) async fn elemental_copy(m: &Mailbox, core: &Core, turn: Turn) {
-    let mut ended = Ended { end: TurnEnd::Copied, copied_any: false };
+    let mut lane =
+        Lane { m, core, turn, ended: Ended { end: TurnEnd::Stopped, copied_any: false } };
     for _ in 0..turn.pace.tracks() {
-        ended.end = copy_next(m, core, &turn).await;
-        if ended.end != TurnEnd::Copied {
+        lane.ended.end = copy_next(m, core, &turn).await;
+        if lane.ended.end != TurnEnd::Copied {
             break;
         }
-        ended.copied_any = true;
+        lane.ended.copied_any = true;
     }
-    let rest_unit_ns = core.config.copy_rest_ns;
-    core.scheduler.lock().turn_ended(turn, ended, m.now(), rest_unit_ns);
-    m.kick();
+    // 608: the lane says how its turn ended.
+}
+
+/// A lane in its turn, counted by the scheduler.
+struct Lane<'a> {
+    m: &'a Mailbox,
+    core: &'a Core,
+    turn: Turn,
+    ended: Ended,
+}
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        let (now, rest_unit_ns) = (self.m.now(), self.core.config.copy_rest_ns);
+        self.core.scheduler.lock().turn_ended(self.turn, self.ended, now, rest_unit_ns);
+        self.m.kick();
+    }
 }
 
 /// A track that a lane could copy.
@@ -53,19 +68,23 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
         Ok(Search::Found(candidates, wanted)) => (candidates, wanted),
     };
     let Some((track, queue)) = choose(core, turn, &candidates) else { return TurnEnd::Busy };
-    let Ok(room) = Room::admit(m, core, wanted).await else { return TurnEnd::Stopped };
+    let room = match Room::admit(m, core, wanted).await {
+        Ok(room) => room,
+        Err(NotHeld::NoRoom) => return copy_below_ahead(m, core, turn, track).await,
+        Err(error) => return end_of(error),
+    };
     let tracks = TrackRange::one(track);
     let view = |family: &mut FamilyState| recheck(family, turn.pair, track);
     let (held, still) = if queue {
         match Held::claim(m, core, turn.primary, Some(tracks), view).await {
             Ok(got) => got,
-            Err(_) => return TurnEnd::Stopped,
+            Err(error) => return end_of(error),
         }
     } else {
         match core.shared.try_claim(m.owner(), turn.primary, tracks, view) {
             Ok(Some((claim, still))) => (Held::new(m, claim), still),
             Ok(None) => return TurnEnd::Busy,
-            Err(_) => return TurnEnd::Stopped,
+            Err(error) => return end_of(error.into()),
         }
     };
     core.scheduler.lock().unskip(turn.pair, track);
@@ -78,30 +97,36 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
     TurnEnd::Copied
 }
 
-/// 601, 602: the next tracks whose inequality bit is 1, from the copy pointer on and around.
+/// How a turn ends that did not get what it asked for. Where queues are full it looks again later.
+fn end_of(error: NotHeld) -> TurnEnd {
+    match error {
+        NotHeld::Busy => TurnEnd::Busy,
+        NotHeld::NoVolume | NotHeld::NoRoom | NotHeld::Stopping => TurnEnd::Stopped,
+    }
+}
+
+/// What the level below needs of the secondary's old track does not fit the cache together with the
+/// copy: it is copied ahead.
+async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo) -> TurnEnd {
+    let secondary = core
+        .shared
+        .with_family(turn.primary, |family| family.pair(turn.pair).map(|pair| pair.secondary));
+    let Ok(Some(secondary)) = secondary else { return TurnEnd::Stopped };
+    match copy_ahead(m, core, secondary, track).await {
+        Ok(()) => TurnEnd::Copied,
+        Err(error) => end_of(error),
+    }
+}
+
+/// 501, 601, 602: the next tracks whose inequality bit is 1, from the copy pointer on and around.
+/// No bit left is the end of the copy (503), wherever the pointer stands.
 fn search(family: &FamilyState, id: PairId) -> Search {
     let Some(pair) = family.pair(id).filter(|pair| pair.copier) else { return Search::Stopped };
-    if !matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress) {
+    if !is_copying(pair) {
         return Search::Stopped;
     }
     let mut candidates = Vec::new();
-    let mut from = pair.copy_pointer;
-    let mut wrapped = false;
-    let mut looked = 0;
-    while looked < SEARCH_TRACKS {
-        let next = pair.c.next_set(from);
-        let Some(track) = next.filter(|t| !wrapped || *t < pair.copy_pointer) else {
-            if wrapped || pair.copy_pointer == TrackNo(0) {
-                break;
-            }
-            (wrapped, from) = (true, TrackNo(0));
-            continue;
-        };
-        from = TrackNo(track.0 + 1);
-        if pair.unreadable.get(track) || lacks_above(family, pair.primary, track) {
-            continue;
-        }
-        looked += 1;
+    for track in to_copy(family, pair).take(SEARCH_TRACKS) {
         if family.is_busy(track) {
             candidates.push(Candidate::Busy(track));
             continue;
@@ -112,17 +137,32 @@ fn search(family: &FamilyState, id: PairId) -> Search {
     let Some(Candidate::Free(track) | Candidate::Busy(track)) = candidates.last().copied() else {
         return Search::Nothing;
     };
-    let wanted = wanted_to_copy(family, pair.secondary, track);
-    Search::Found(candidates, wanted)
+    Search::Found(candidates, wanted_to_copy(family, pair.secondary, track))
 }
 
-/// A second-level lane skips tracks that the first level is still to bring: they change again.
-fn lacks_above(family: &FamilyState, primary: diptych_format::LdevId, track: TrackNo) -> bool {
-    family.pair_of_secondary(primary).is_some_and(|above| {
-        let copies =
-            matches!(above.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
-        copies && above.copier && above.c.get(track) && !above.unreadable.get(track)
-    })
+fn is_copying(pair: &Pair) -> bool {
+    matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress)
+}
+
+/// The tracks that a lane of the pair may copy, from the pointer on and around: in C, readable, and
+/// not about to be brought by the level above, which changes them again.
+fn to_copy<'a>(family: &'a FamilyState, pair: &'a Pair) -> impl Iterator<Item = TrackNo> + 'a {
+    let above = family.pair_of_secondary(pair.primary);
+    let above = above.filter(|above| is_copying(above) && above.copier);
+    let next = move |from: TrackNo| match above {
+        Some(above) => pair.c.next_set_except(from, &above.c),
+        None => pair.c.next_set(from),
+    };
+    // What the level above cannot read will not be brought.
+    let left_by_above = above.into_iter().flat_map(move |above| {
+        above.unreadable.runs().flat_map(TrackRange::iter).filter(|track| pair.c.get(*track))
+    });
+    let pointer = pair.copy_pointer;
+    let behind = std::iter::successors(next(pointer), move |t| next(TrackNo(t.0 + 1)));
+    let before = std::iter::successors(next(TrackNo(0)), move |t| next(TrackNo(t.0 + 1)))
+        .take_while(move |track| *track < pointer);
+    let readable = |track: &TrackNo| !pair.unreadable.get(*track);
+    behind.chain(before).chain(left_by_above).filter(readable)
 }
 
 fn wanted_to_copy(
@@ -137,8 +177,7 @@ fn wanted_to_copy(
 /// Under the claim: what copying the track takes, if it is still to be copied.
 fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<Wanted> {
     let pair = family.pair(id)?;
-    let copying = matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
-    let wanted = copying && pair.c.get(track) && !pair.unreadable.get(track);
+    let wanted = is_copying(pair) && pair.c.get(track) && !pair.unreadable.get(track);
     let wanted = wanted || mutant::removed("recheck-under-claim");
     wanted.then(|| wanted_to_copy(family, pair.secondary, track))
 }

@@ -42,6 +42,28 @@ pub enum UnitError {
         /// The volume.
         ldev: LdevId,
     },
+    /// A setting must be at least 1.
+    #[error("{setting} must be at least 1")]
+    Zero {
+        /// Which one.
+        setting: &'static str,
+    },
+    /// Pair numbers have 16 bits.
+    #[error("there are at most {most} pairs, not {asked}")]
+    TooManyPairs {
+        /// Pairs asked for.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A pair has at least one lane, and not more than there can be.
+    #[error("a pair has 1 to {most} lanes, not {asked}")]
+    Lanes {
+        /// Lanes asked for.
+        asked: u8,
+        /// The most there can be.
+        most: u8,
+    },
     /// All backing ids are used up: 2^32 volumes were made.
     #[error("all backing ids are used up")]
     NoBackings,

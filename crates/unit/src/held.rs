@@ -9,14 +9,16 @@ use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::mutant;
 
-/// Why a claim was not had.
+/// Why a claim, or room, was not had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotHeld {
     /// No such volume.
     NoVolume,
     /// There is no room for a need of this size, and there never will be.
     NoRoom,
-    /// The unit stops, or its queues are full.
+    /// The queues are full: ask again later.
+    Busy,
+    /// The unit stops.
     Stopping,
 }
 
@@ -25,6 +27,7 @@ impl NotHeld {
         match self {
             Self::NoVolume => HostError::NoVolume { ldev },
             Self::NoRoom => HostError::NoRoom,
+            Self::Busy => HostError::Busy,
             Self::Stopping => HostError::Stopping,
         }
     }
@@ -37,7 +40,7 @@ impl From<SharedError> for NotHeld {
             SharedError::UnknownVolume { .. } | SharedError::TracksOutOfRange { .. } => {
                 Self::NoVolume
             }
-            _ => Self::Stopping,
+            _ => Self::Busy,
         }
     }
 }
@@ -214,7 +217,7 @@ impl<'a> Room<'a> {
                 }
             }
             Err(CacheError::NeverFits { .. }) => return Err(NotHeld::NoRoom),
-            Err(_) => return Err(NotHeld::Stopping),
+            Err(_) => return Err(NotHeld::Busy),
         };
         Ok(Self { admission: Some(admission), cache, m })
     }

@@ -39,6 +39,14 @@ pub enum Message {
     Refused(CommandCode, Refusal),
     /// The copy ended: C is empty (step 504).
     CopyEnded,
+    /// The initial copy, or a resync, has caught up with the primary for the first time.
+    CaughtUp,
+    /// Pace or lanes were changed.
+    PaceChanged,
+    /// The reserve attribute was set or reset (Fig. 11A: 1516).
+    Reserved(bool),
+    /// The operator released a blocked volume.
+    Released,
     /// A track of the primary cannot be read; it stays to be copied and no image depends on it.
     SourceUnreadable(TrackNo),
     /// A track of the primary could not be read while an image needed it: the pair is suspended.
@@ -64,6 +72,10 @@ impl Message {
             Self::Nothing(code) => 1100 + command(code),
             Self::Refused(code, _) => 1200 + command(code),
             Self::CopyEnded => 2000,
+            Self::CaughtUp => 2001,
+            Self::PaceChanged => 2002,
+            Self::Reserved(_) => 2003,
+            Self::Released => 2004,
             Self::SourceUnreadable(_) => 3000,
             Self::SuspendedBySource(_) => 3001,
             Self::SuspendedByTarget(_) => 3002,
@@ -74,9 +86,12 @@ impl Message {
     /// The type of the message.
     pub fn message_type(&self) -> MessageType {
         match self {
-            Self::Accepted(_) | Self::CopyEnded => MessageType::Information,
             Self::Nothing(_) | Self::Refused(..) => MessageType::Warning,
-            _ => MessageType::Error,
+            Self::SourceUnreadable(_)
+            | Self::SuspendedBySource(_)
+            | Self::SuspendedByTarget(_)
+            | Self::DestageFailed(_) => MessageType::Error,
+            _ => MessageType::Information,
         }
     }
 }
@@ -88,6 +103,11 @@ impl fmt::Display for Message {
             Self::Nothing(code) => write!(f, "{code}: nothing to do"),
             Self::Refused(code, why) => write!(f, "{code} refused: {why}"),
             Self::CopyEnded => f.write_str("copy ended"),
+            Self::CaughtUp => f.write_str("the secondary has caught up"),
+            Self::PaceChanged => f.write_str("pace changed"),
+            Self::Reserved(true) => f.write_str("reserved"),
+            Self::Reserved(false) => f.write_str("no longer reserved"),
+            Self::Released => f.write_str("released"),
             Self::SourceUnreadable(track) => write!(f, "track {track} cannot be read"),
             Self::SuspendedBySource(track) => {
                 write!(f, "suspended: track {track} of the primary cannot be read")

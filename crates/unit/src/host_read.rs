@@ -3,15 +3,13 @@
 use crate::Mailbox;
 use crate::access::access;
 use crate::change::{copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
-use crate::core::{Core, slot};
+use crate::core::{Core, Shape, slot};
 use crate::held::{Held, NotHeld, Pinned, Room, Under, Wanted};
 use crate::host_write::{chunks, in_range};
 use bytes::{Bytes, BytesMut};
 use diptych_cha::{HostError, Tried};
 use diptych_dka::read_track;
-use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Geometry, LdevId, TrackNo,
-};
+use diptych_format::{BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, LdevId, TrackNo};
 use diptych_shared::{FamilyState, Volume};
 use std::ops::Range;
 
@@ -22,15 +20,15 @@ pub(crate) async fn host_read(
     ldev: LdevId,
     blocks: BlockRange,
 ) -> Result<Bytes, HostError> {
-    let geometry = core.shape(ldev)?.geometry;
-    let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
+    let shape = core.shape(ldev)?;
+    let request = in_range(core, shape, ldev, blocks.start, blocks.count())?;
     let mut out = BytesMut::zeroed(request.count() as usize * BLOCK_BYTES);
     let mut rest = &mut out[..];
     for chunk in chunks(request, core.config.chunk_blocks) {
         let (now, later) = rest.split_at_mut(chunk.count() as usize * BLOCK_BYTES);
         rest = later;
-        if !read_hits(m, core, ldev, geometry, chunk, now)? {
-            read_misses(m, core, ldev, geometry, chunk, now).await?;
+        if !read_hits(m, core, ldev, shape, chunk, now)? {
+            read_misses(m, core, ldev, shape, chunk, now).await?;
         }
     }
     Ok(out.freeze())
@@ -49,17 +47,17 @@ fn read_hits(
     m: &Mailbox,
     core: &Core,
     ldev: LdevId,
-    geometry: Geometry,
+    shape: Shape,
     blocks: BlockRange,
     mut out: &mut [u8],
 ) -> Result<bool, HostError> {
     let pins = core
         .shared
-        .with_family(ldev, |family| pin_hits(m, core, family, ldev, geometry, blocks))
+        .with_family(ldev, |family| pin_hits(m, core, family, ldev, shape, blocks))
         .map_err(|_| HostError::NoVolume { ldev })??;
     let Some(pins) = pins else { return Ok(false) };
-    for (track, pin) in geometry.tracks_of(blocks).iter().zip(pins) {
-        let part = bytes_of(geometry.within(track, blocks));
+    for (track, pin) in shape.geometry.tracks_of(blocks).iter().zip(pins) {
+        let part = bytes_of(shape.geometry.within(track, blocks));
         let (now, later) = out.split_at_mut(part.len());
         out = later;
         match pin {
@@ -71,9 +69,9 @@ fn read_hits(
 }
 
 /// The volume, if a host may read it. One that was removed and made anew meanwhile is another one.
-fn readable(family: &FamilyState, ldev: LdevId, geometry: Geometry) -> Result<&Volume, HostError> {
+fn readable(family: &FamilyState, ldev: LdevId, shape: Shape) -> Result<&Volume, HostError> {
     let volume = family.volume(ldev).expect("the volume is in its family");
-    if volume.geometry != geometry {
+    if volume.backing != shape.backing {
         return Err(HostError::NoVolume { ldev });
     }
     access(family, volume, Tried::Read).map(|()| volume)
@@ -85,12 +83,17 @@ fn pin_hits<'a>(
     core: &'a Core,
     family: &FamilyState,
     ldev: LdevId,
-    geometry: Geometry,
+    shape: Shape,
     blocks: BlockRange,
 ) -> Result<Option<Vec<Option<Pinned<'a>>>>, HostError> {
-    let volume = readable(family, ldev, geometry)?;
+    let volume = readable(family, ldev, shape)?;
+    let tracks = shape.geometry.tracks_of(blocks);
+    // Somebody may be half-way through a change of several tracks: read them under a claim then.
+    if tracks.count() > 1 && tracks.iter().any(|track| family.is_busy(track)) {
+        return Ok(None);
+    }
     let mut pins = Vec::new();
-    for track in geometry.tracks_of(blocks).iter() {
+    for track in tracks.iter() {
         if pair_to_bring(family, ldev, track).is_some() {
             return Ok(None);
         }
@@ -98,7 +101,7 @@ fn pin_hits<'a>(
             pins.push(None);
             continue;
         }
-        let want = BlockMask::of(geometry.within(track, blocks));
+        let want = BlockMask::of(shape.geometry.within(track, blocks));
         match core.cache.read(slot(volume.backing, track), want) {
             Some(pin) => pins.push(Some(Pinned::new(m, &core.cache, pin))),
             None => return Ok(None),
@@ -110,7 +113,6 @@ fn pin_hits<'a>(
 /// What the family says of a read, under the claim.
 struct Plan {
     access: Result<(), HostError>,
-    backing: BackingId,
     wanted: Wanted,
 }
 
@@ -120,10 +122,11 @@ async fn read_misses(
     m: &Mailbox,
     core: &Core,
     ldev: LdevId,
-    geometry: Geometry,
+    shape: Shape,
     blocks: BlockRange,
     mut out: &mut [u8],
 ) -> Result<(), HostError> {
+    let geometry = shape.geometry;
     let tracks = geometry.tracks_of(blocks);
     let mut wanted = Wanted { buffers: tracks.count() as usize, dirty: 0 };
     let own = wanted;
@@ -140,15 +143,13 @@ async fn read_misses(
             Err(error) => return Err(error.host_error(ldev)),
         };
         let view = |family: &mut FamilyState| {
-            let volume = family.volume(ldev).expect("the volume is in its family");
             let to_bring = wanted_to_bring(family, ldev, tracks);
             let below = match to_bring {
                 Wanted { buffers: 0, .. } => Wanted::default(),
                 _ => wanted_for_change(family, ldev, tracks),
             };
             Plan {
-                access: readable(family, ldev, geometry).map(drop),
-                backing: volume.backing,
+                access: readable(family, ldev, shape).map(drop),
                 wanted: own.plus(to_bring).plus(below),
             }
         };
@@ -160,7 +161,7 @@ async fn read_misses(
             continue;
         }
         let under = Under { m, core, held, room };
-        let mut stage = Stage { under, ldev, backing: plan.backing };
+        let mut stage = Stage { under, ldev, backing: shape.backing };
         for track in tracks.iter() {
             let part = geometry.within(track, blocks);
             let (now, later) = out.split_at_mut(bytes_of(part).len());

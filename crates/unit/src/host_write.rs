@@ -9,9 +9,7 @@ use crate::slots::Slots;
 use bytes::Bytes;
 use diptych_cha::{HostError, Tried};
 use diptych_drr::data_codes;
-use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockNo, BlockRange, Geometry, LdevId, TrackNo, TrackRange,
-};
+use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, MapName};
 use diptych_sync::mutant;
 
@@ -27,8 +25,8 @@ pub(crate) async fn host_write(
         return Err(HostError::NotWholeBlocks { bytes: data.len() });
     }
     let blocks = (data.len() / BLOCK_BYTES) as u64;
-    let Shape { geometry, metadata_only } = core.shape(ldev)?;
-    let request = in_range(geometry, ldev, block, blocks)?;
+    let shape = core.shape(ldev)?;
+    let request = in_range(core, shape, ldev, block, blocks)?;
     for chunk in chunks(request, core.config.chunk_blocks) {
         let from = (chunk.start.0 - request.start.0) as usize * BLOCK_BYTES;
         let payload = if chunk == request {
@@ -36,13 +34,7 @@ pub(crate) async fn host_write(
         } else {
             data.slice(from..from + chunk.count() as usize * BLOCK_BYTES)
         };
-        let change = HostChange {
-            ldev,
-            geometry,
-            metadata_only,
-            blocks: chunk,
-            payload: Payload::Data(payload),
-        };
+        let change = HostChange { ldev, shape, blocks: chunk, payload: Payload::Data(payload) };
         change.run(m, core).await?;
     }
     Ok(())
@@ -55,11 +47,10 @@ pub(crate) async fn unmap(
     ldev: LdevId,
     blocks: BlockRange,
 ) -> Result<(), HostError> {
-    let Shape { geometry, metadata_only } = core.shape(ldev)?;
-    let request = in_range(geometry, ldev, blocks.start, blocks.count())?;
+    let shape = core.shape(ldev)?;
+    let request = in_range(core, shape, ldev, blocks.start, blocks.count())?;
     for chunk in chunks(request, core.config.chunk_blocks) {
-        let change =
-            HostChange { ldev, geometry, metadata_only, blocks: chunk, payload: Payload::Zeros };
+        let change = HostChange { ldev, shape, blocks: chunk, payload: Payload::Zeros };
         change.run(m, core).await?;
     }
     Ok(())
@@ -67,16 +58,21 @@ pub(crate) async fn unmap(
 
 /// The request as a range of the volume.
 pub(crate) fn in_range(
-    geometry: Geometry,
+    core: &Core,
+    shape: Shape,
     ldev: LdevId,
     block: BlockNo,
     count: u64,
 ) -> Result<BlockRange, HostError> {
     let end = block.0.saturating_add(count);
     let blocks = BlockRange { start: block, end: BlockNo(end) };
-    let block_count = geometry.block_count();
+    let block_count = shape.geometry.block_count();
     if end > block_count {
         return Err(HostError::OutOfRange { ldev, blocks, block_count });
+    }
+    let most_blocks = core.config.request_blocks_max;
+    if count > most_blocks {
+        return Err(HostError::TooLarge { blocks: count, most_blocks });
     }
     Ok(blocks)
 }
@@ -98,9 +94,7 @@ enum Payload {
 /// One chunk of a host's change.
 struct HostChange {
     ldev: LdevId,
-    geometry: Geometry,
-    /// The volume has maps and claims, and no data.
-    metadata_only: bool,
+    shape: Shape,
     blocks: BlockRange,
     payload: Payload,
 }
@@ -108,7 +102,6 @@ struct HostChange {
 /// What the family says of a change, under the claim.
 struct Plan {
     access: Result<(), HostError>,
-    backing: BackingId,
     wanted: Wanted,
     /// Tracks without storage, to be filled with zeros around the data.
     fresh: Vec<TrackNo>,
@@ -123,10 +116,13 @@ impl HostChange {
         // The data's part of the check codes needs no claim.
         let mut codes = Vec::new();
         if let Payload::Data(data) = &self.payload
-            && !self.metadata_only
+            && !self.shape.metadata_only
         {
             data_codes(data, &mut codes);
         }
+        // Who may not write need not wait for room; under the claim it is asked again.
+        let access = core.shared.with_family(self.ldev, |family| self.access(family));
+        access.map_err(|error| failed(error.into()))??;
         let mut wanted = self.own();
         loop {
             let room = match Room::admit(m, core, wanted).await {
@@ -157,8 +153,8 @@ impl HostChange {
                     Ok(self.mark(m, core, family))
                 })?;
             }
-            if !self.metadata_only {
-                let slots = Slots { geometry: self.geometry, backing: plan.backing };
+            if !self.shape.metadata_only {
+                let slots = Slots { geometry: self.shape.geometry, backing: self.shape.backing };
                 match &self.payload {
                     Payload::Data(data) => {
                         slots.write(&mut under, self.blocks, data, &codes, &plan.fresh);
@@ -171,37 +167,35 @@ impl HostChange {
     }
 
     fn tracks(&self) -> TrackRange {
-        self.geometry.tracks_of(self.blocks)
+        self.shape.geometry.tracks_of(self.blocks)
     }
 
     /// What the change takes from the cache when nothing has to be copied first.
     fn own(&self) -> Wanted {
-        let tracks = if self.metadata_only { 0 } else { self.tracks().count() as usize };
+        let tracks = if self.shape.metadata_only { 0 } else { self.tracks().count() as usize };
         Wanted { buffers: tracks, dirty: tracks }
     }
 
     fn access(&self, family: &FamilyState) -> Result<(), HostError> {
         let volume = family.volume(self.ldev).expect("the volume is in its family");
         // A volume that was removed and made anew meanwhile is another one.
-        if volume.geometry != self.geometry {
+        if volume.backing != self.shape.backing {
             return Err(HostError::NoVolume { ldev: self.ldev });
         }
         access(family, volume, Tried::Write)
     }
 
     fn covers_whole(&self, track: TrackNo) -> bool {
-        let part = self.geometry.within(track, self.blocks);
-        part.count() == self.geometry.blocks_per_track()
+        let part = self.shape.geometry.within(track, self.blocks);
+        part.count() == self.shape.geometry.blocks_per_track()
     }
 
     /// Looks at the family as the claim is granted. Where nothing has to be copied first, the marks
     /// are made at once: one visit to the family is enough then.
     fn plan(&self, m: &Mailbox, core: &Core, family: &mut FamilyState, admitted: Wanted) -> Plan {
         let (own, tracks) = (self.own(), self.tracks());
-        let volume = family.volume(self.ldev).expect("the volume is in its family");
         let mut plan = Plan {
             access: self.access(family),
-            backing: volume.backing,
             wanted: own
                 .plus(wanted_for_change(family, self.ldev, tracks))
                 .plus(wanted_to_bring(family, self.ldev, tracks)),

@@ -17,7 +17,8 @@
 //! - A command claims the whole family; whatever it changes, no host change is half-way through it.
 //! - A job holds nothing while it waits for room, and one claim otherwise; create holds two families,
 //!   taken in ascending order of their ids.
-//! - Locks are taken in the order family, scheduler, history; none is held across an effect or a wait.
+//! - Locks are taken in the order family, scheduler, history and cache; none is held across an effect
+//!   or a wait.
 //!
 //! # Example
 //!
@@ -61,6 +62,7 @@ mod destage;
 mod effect;
 mod elemental;
 mod error;
+mod failure;
 mod held;
 mod history;
 mod host_read;

@@ -90,9 +90,9 @@ impl Mailbox {
         }
     }
 
-    /// Has a transfer performed.
-    pub(crate) async fn transfer(&self, op: drr::Op) -> drr::Done {
-        match self.perform(Effect::Transfer(op)).await {
+    /// Has a transfer performed by the address change unit of a disk adapter.
+    pub(crate) async fn transfer(&self, dka_no: u16, op: drr::Op) -> drr::Done {
+        match self.perform(Effect::Transfer { dka_no, op }).await {
             Event::Transfer(done) => done,
             Event::Disk(_) => panic!("a drive's answer to a transfer"),
         }

@@ -3,6 +3,7 @@
 
 use diptych_format::{LdevId, PairId, Time, TrackNo};
 use diptych_shared::{Pace, PairOptions};
+use diptych_sync::mutant;
 use std::collections::BTreeMap;
 
 /// Tracks of one pair that a lane remembers to have skipped.
@@ -26,6 +27,8 @@ struct Copier {
     /// Counts [`Scheduler::activate`], so that a lane that found nothing does not put to sleep a
     /// copier that was woken meanwhile.
     activations: u64,
+    /// Tells this copier from one that was stopped before, of the same pair.
+    incarnation: u64,
     skipped: Vec<(TrackNo, u8)>,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Turn {
     pub(crate) primary: LdevId,
     pub(crate) pace: Pace,
     activations: u64,
+    incarnation: u64,
 }
 
 /// How a turn ended.
@@ -62,6 +66,7 @@ pub(crate) struct Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
     copiers: BTreeMap<PairId, Copier>,
+    copiers_started: u64,
     destages_running: usize,
     /// Everything that became dirty up to this mark is to be destaged.
     destage_upto: Option<u64>,
@@ -72,6 +77,8 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// The pair is to be copied from now on, with these options.
     pub(crate) fn start(&mut self, pair: PairId, primary: LdevId, options: PairOptions) {
+        self.copiers_started += 1;
+        let incarnation = self.copiers_started;
         let copier = self.copiers.entry(pair).or_insert(Copier {
             primary,
             options,
@@ -79,8 +86,10 @@ impl Scheduler {
             not_before: Time::ZERO,
             idle: false,
             activations: 0,
+            incarnation,
             skipped: Vec::new(),
         });
+        copier.skipped.clear();
         copier.options = options;
         copier.not_before = Time::ZERO;
         copier.idle = false;
@@ -125,6 +134,7 @@ impl Scheduler {
                     primary: copier.primary,
                     pace: copier.options.pace,
                     activations: copier.activations,
+                    incarnation: copier.incarnation,
                 });
             }
         }
@@ -136,7 +146,10 @@ impl Scheduler {
     /// It rests after what it copied, also when nothing is left: a pair that follows its primary is
     /// held to its pace by that.
     pub(crate) fn turn_ended(&mut self, turn: Turn, ended: Ended, now: Time, rest_unit_ns: u64) {
-        let Some(copier) = self.copiers.get_mut(&turn.pair) else { return };
+        let of_turn = |copier: &&mut Copier| {
+            copier.incarnation == turn.incarnation || mutant::removed("turn-of-this-copier")
+        };
+        let Some(copier) = self.copiers.get_mut(&turn.pair).filter(of_turn) else { return };
         copier.running = copier.running.saturating_sub(1);
         let pace_rest_ns =
             u64::from(Pace::FAST.tracks() - copier.options.pace.tracks()) * rest_unit_ns;
@@ -157,9 +170,10 @@ impl Scheduler {
             *count += 1;
             return *count > SKIPS_BEFORE_QUEUEING;
         }
-        if copier.skipped.len() < SKIPPED_MAX {
-            copier.skipped.push((track, 1));
+        if copier.skipped.len() == SKIPPED_MAX {
+            copier.skipped.remove(0); // somebody else may have copied it long ago
         }
+        copier.skipped.push((track, 1));
         false
     }
 

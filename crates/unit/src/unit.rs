@@ -4,7 +4,7 @@ use crate::commands::command;
 use crate::core::{Core, Shape};
 use crate::destage::{destage, flush};
 use crate::elemental::elemental_copy;
-use crate::history::HistoryEntry;
+use crate::history::{HistoryEntry, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::scheduler::Scheduler;
@@ -13,7 +13,7 @@ use diptych_cache::{Cache, CacheCounts};
 use diptych_cha::{HostOp, HostReply};
 use diptych_dka::Groups;
 use diptych_format::{BackingId, Geometry, LdevId, OwnerId, PairId, Time};
-use diptych_shared::{Change, Pair, PairOptions, Volume};
+use diptych_shared::{Change, Pair, PairOptions, Volume, VolumeState};
 use diptych_sync::Arc;
 use diptych_sync::atomic::Ordering;
 use std::collections::BTreeMap;
@@ -45,8 +45,9 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// If the cache cannot be made as configured.
+    /// If a setting is not possible.
     pub fn new(config: UnitConfig, plant: &Plant) -> Result<Self, UnitError> {
+        config.check()?;
         let cache = Cache::new(config.cache)?;
         let groups = Groups::single_drives(plant.drives());
         Ok(Self { core: Arc::new(Core::new(config, cache, groups)) })
@@ -90,11 +91,11 @@ impl Unit {
     }
 
     fn add(&self, volume: Volume) -> Result<(), UnitError> {
-        let (ldev, backing, geometry) = (volume.ldev, volume.backing, volume.geometry);
-        let metadata_only = volume.metadata_only;
+        let (ldev, backing) = (volume.ldev, volume.backing);
+        let (geometry, metadata_only) = (volume.geometry, volume.metadata_only);
         self.core.shared.add_volume(volume)?;
         self.core.backings.lock().insert(backing, ldev);
-        self.core.shapes.write().insert(ldev, Shape { geometry, metadata_only });
+        self.core.shapes.write().insert(ldev, Shape { backing, geometry, metadata_only });
         Ok(())
     }
 
@@ -105,14 +106,39 @@ impl Unit {
     ///
     /// If there is no such volume, or it is paired or in use.
     pub fn remove_volume(&self, ldev: LdevId) -> Result<crate::Wakes, UnitError> {
-        let backing = self.volume(ldev).map(|volume| volume.backing);
-        self.core.shared.remove_volume(ldev)?;
-        let Some(backing) = backing else { return Ok(Vec::new()) };
+        let backing = self.core.shared.remove_volume(ldev)?.backing;
         self.core.shapes.write().remove(&ldev);
-        self.core.backings.lock().remove(&backing);
+        // In this order: once the backing is nobody's, the last destage of it gives the place back.
         let wakes = self.core.cache.purge(backing, None);
+        self.core.backings.lock().remove(&backing);
         self.core.free_backing(backing);
         Ok(wakes)
+    }
+
+    /// Releases a volume that was blocked because its data could not be destaged: hosts may use it
+    /// again, and what is dirty is destaged anew. The driver asks [`Unit::due`] afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such volume.
+    pub fn release_volume(&self, ldev: LdevId, now: Time) -> Result<(), UnitError> {
+        let state = VolumeState::Normal;
+        let backing = self.core.shared.with_family(ldev, |family| {
+            family.change(Change::VolumeState { ldev, state });
+            family.volume(ldev).map(|volume| volume.backing)
+        })?;
+        if let Some(backing) = backing {
+            self.core.cache.retry_failed(backing);
+        }
+        self.core.scheduler.lock().destage_upto(self.core.cache.dirty_mark());
+        self.record_of_volume(now, ldev, Message::Released);
+        Ok(())
+    }
+
+    fn record_of_volume(&self, at: Time, ldev: LdevId, message: Message) {
+        let (pair, secondary, from, to) = (None, None, None, None);
+        let primary = Some(ldev);
+        self.core.record(HistoryEntry { at, message, pair, primary, secondary, from, to });
     }
 
     /// Sets or resets the reserve attribute (Fig. 11A: 1516).
@@ -120,7 +146,7 @@ impl Unit {
     /// # Errors
     ///
     /// If there is no such volume, or it is in a pair.
-    pub fn set_reserved(&self, ldev: LdevId, reserved: bool) -> Result<(), UnitError> {
+    pub fn set_reserved(&self, ldev: LdevId, reserved: bool, now: Time) -> Result<(), UnitError> {
         self.core.shared.with_family(ldev, |family| {
             let paired = family.pair_of_secondary(ldev).is_some()
                 || family.pairs_of_primary(ldev).next().is_some();
@@ -129,7 +155,9 @@ impl Unit {
             }
             family.change(Change::Reserve { ldev, reserved });
             Ok(())
-        })?
+        })??;
+        self.record_of_volume(now, ldev, Message::Reserved(reserved));
+        Ok(())
     }
 
     /// Changes pace and lanes of a pair, also while it is copied.
@@ -142,15 +170,20 @@ impl Unit {
         primary: LdevId,
         secondary: LdevId,
         options: PairOptions,
+        now: Time,
     ) -> Result<(), UnitError> {
+        let (asked, most) = (options.lanes, self.core.config.lanes_max);
+        if !(1..=most).contains(&asked) {
+            return Err(UnitError::Lanes { asked, most });
+        }
         self.core.shared.with_family(primary, |family| {
             let pair = family.pair_between(primary, secondary);
-            let (pair, quick) = pair
-                .map(|pair| (pair.id, pair.options.quick))
-                .ok_or(UnitError::NoPair { primary, secondary })?;
+            let pair = pair.ok_or(UnitError::NoPair { primary, secondary })?;
+            let (id, status, quick) = (pair.id, Some(pair.status), pair.options.quick);
+            self.core.record_of(now, pair, Message::PaceChanged, status, status);
             let options = PairOptions { quick, ..options };
-            family.change(Change::Options { pair, options });
-            self.core.scheduler.lock().change(pair, options);
+            family.change(Change::Options { pair: id, options });
+            self.core.scheduler.lock().change(id, options);
             Ok(())
         })?
     }

@@ -315,7 +315,7 @@ fn refusals() {
     check(duplex, Create, (2, 1), Refusal::SecondaryIsSecondary { ldev: ldev(1) });
     let reserved: Reach = |b| {
         assert!(b.model.set_reserved(PRIMARY, true));
-        b.hand.unit().set_reserved(PRIMARY, true).unwrap();
+        b.hand.unit().set_reserved(PRIMARY, true, diptych_format::Time::ZERO).unwrap();
         duplex(b);
     };
     check(reserved, Create, (2, 0), Refusal::SecondaryIsPrimary { ldev: ldev(0) });

@@ -193,3 +193,27 @@ fn delete_moves_who_waits() {
         assert_eq!(world.read(S), [2], "an acknowledged write stays");
     });
 }
+
+#[test]
+fn resync_under_an_old_turn() {
+    Model {
+        name: "resync_under_an_old_turn",
+        protocol: "a pair is suspended and resynchronized before the lane's turn has ended",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(120)],
+        floor: 12_000,
+        mutants: &[Mutant { name: "turn-of-this-copier", dies_by: "invariant I6" }],
+    }
+    .check(|| {
+        let world = World::new(Shape::PAIR);
+        world.write(P, 0, &[1]);
+        world.command(Create, P, S);
+        let again = |world: &World| {
+            world.command(Suspend, P, S);
+            world.command(Resync, P, S);
+        };
+        world.run([again, World::background]);
+        world.settle();
+        world.assert_follows(P, S);
+    });
+}

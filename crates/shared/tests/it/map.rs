@@ -120,6 +120,20 @@ fn check(map: &TrackMap, model: &[bool], probes: &[u64]) {
         assert_eq!(map.next_clear(TrackNo(at as u64)), next(false));
         assert_eq!(map.any_in(tracks(at as u64, size)), next(true).is_some());
     }
+    for every in [2, 3, 4_096] {
+        let (mut except, mut left) = (TrackMap::new(size), Vec::new());
+        for (at, &bit) in model.iter().enumerate() {
+            if at / every % 2 == 0 {
+                except.set(TrackNo(at as u64));
+            } else if bit {
+                left.push(TrackNo(at as u64));
+            }
+        }
+        let next = |from| map.next_set_except(from, &except);
+        let found = std::iter::successors(next(TrackNo(0)), |t| next(TrackNo(t.0 + 1)));
+        assert_eq!(found.collect::<Vec<_>>(), left);
+    }
+    assert_eq!(map.next_set_except(TrackNo(0), &TrackMap::full(size)), None);
     assert_eq!(map.next_set(TrackNo(size)), None);
     assert_eq!(map.next_clear(TrackNo(size)), None);
     // The form is canonical: whichever way a set was made, it is the same tree.

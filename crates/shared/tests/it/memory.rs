@@ -68,7 +68,7 @@ fn volumes_come_and_go() {
     assert_eq!(memory.volumes(), [volume(1), volume(2), volume(3)]);
     let exists = Err(SharedError::VolumeExists { ldev: volume(2) });
     assert_eq!(memory.add_volume(new_volume(2)), exists);
-    assert_eq!(memory.remove_volume(volume(2)), Ok(()));
+    assert_eq!(memory.remove_volume(volume(2)).map(|v| v.ldev), Ok(volume(2)));
     let unknown = SharedError::UnknownVolume { ldev: volume(2) };
     assert_eq!(memory.remove_volume(volume(2)), Err(unknown));
     assert_eq!(memory.with_family(volume(2), |_| ()), Err(unknown));
@@ -95,7 +95,7 @@ fn a_volume_in_use_stays() {
     assert_eq!(memory.remove_volume(volume(1)), Err(refused));
     assert_eq!(waiting.cancel(), []);
     assert_eq!(claim.release(), []);
-    assert_eq!(memory.remove_volume(volume(1)), Ok(()));
+    assert_eq!(memory.remove_volume(volume(1)).map(|v| v.ldev), Ok(volume(1)));
     assert_eq!(memory.volumes(), [volume(2)]);
     assert_eq!(memory.with_family(volume(2), |family| family.volumes().len()), Ok(1));
 }

@@ -70,6 +70,7 @@ fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
 fn refusal(error: NotHeld, ldev: LdevId) -> Refusal {
     match error {
         NotHeld::NoVolume => Refusal::NoVolume { ldev },
+        NotHeld::Busy => Refusal::Busy,
         NotHeld::NoRoom | NotHeld::Stopping => Refusal::Stopping,
     }
 }
@@ -100,7 +101,7 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Command, families: Families<'_>)
         Err(SharedError::TooManyPairs { limit }) => {
             return Outcome::Refused(Refusal::TooManyPairs { most: limit });
         }
-        Err(_) => return Outcome::Refused(Refusal::Stopping),
+        Err(_) => return Outcome::Refused(Refusal::Busy),
     };
     let held = match families {
         Families::One(held) => held,

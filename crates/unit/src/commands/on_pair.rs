@@ -22,6 +22,7 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
         Err(NotHeld::NoVolume) => {
             return Outcome::Refused(Refusal::NoVolume { ldev: command.primary });
         }
+        Err(NotHeld::Busy) => return Outcome::Refused(Refusal::Busy),
         Err(NotHeld::NoRoom | NotHeld::Stopping) => return Outcome::Refused(Refusal::Stopping),
     };
     let met = held.with(|family| {

@@ -105,7 +105,7 @@ pub(super) fn first_level_copied(family: &FamilyState, primary: LdevId) -> Resul
 
 /// Whether what a secondary in 802 follows means nothing: its primary is undefined, or is itself a
 /// secondary that does not hold an image.
-pub(super) fn follows_nothing(family: &FamilyState, primary: LdevId) -> bool {
+pub(crate) fn follows_nothing(family: &FamilyState, primary: LdevId) -> bool {
     let undefined = family.volume(primary).is_some_and(|volume| volume.undefined);
     undefined || first_level_copied(family, primary).is_err()
 }
