@@ -14,12 +14,12 @@ use diptych_dka::{Drives, Groups};
 use diptych_format::{BlockNo, Emulation, Geometry, LdevId};
 use diptych_rt::{Rt, RtConfig};
 use diptych_shared::{Pace, PairOptions, PairStatus};
+use diptych_sync::thread;
 use diptych_unit::{Plant, Unit, UnitConfig};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 const PRIMARY: LdevId = LdevId::new(0, 0);

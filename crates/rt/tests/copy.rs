@@ -6,8 +6,8 @@ use diptych_dka::Drives;
 use diptych_format::{BlockNo, BlockRange, Geometry, LdevId};
 use diptych_rt::{Rt, RtConfig};
 use diptych_shared::{Pace, PairOptions, PairStatus};
+use diptych_sync::thread;
 use diptych_unit::{Plant, Unit, UnitConfig};
-use std::thread;
 use std::time::Duration;
 
 const PRIMARY: LdevId = LdevId::new(0, 0);
