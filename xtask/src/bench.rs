@@ -80,7 +80,7 @@ fn program(
     criterion: bool,
     rows: &mut Vec<Row>,
 ) -> Result<Outcome, Error> {
-    let args = ["bench", "-p", &member.name, "--bench", &target.name];
+    let args = ["bench", "--all-features", "-p", &member.name, "--bench", &target.name];
     let rows_before = rows.len();
     let mut well_formed = true;
     let ok = Cargo::new(&workspace.root, &args).run_reading(|line| match row_of_line(line) {

@@ -101,7 +101,7 @@ impl Bench {
 
 /// Nanoseconds a write takes, and the share of the data work.
 fn writes(bench: &mut Bench) -> (f64, f64) {
-    let data = Bytes::from(vec![7; 4096]);
+    let data = Bytes::from_static(&[7; 4096]);
     let blocks = |n: u64| n * 7919 % (HOT_TRACKS * 12) * 8;
     let started = cpu_ns();
     for n in 0..WRITES {

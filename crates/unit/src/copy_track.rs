@@ -29,6 +29,8 @@ struct Target {
     pair: PairId,
     ldev: LdevId,
     backing: BackingId,
+    /// It has secondaries of its own.
+    is_primary: bool,
 }
 
 /// What is to be copied, as the family says under the claim.
@@ -45,7 +47,8 @@ impl Plan {
         let target = |id: &PairId| {
             let pair = family.pair(*id).expect("a pair is deleted only under the whole claim");
             let secondary = family.volume(pair.secondary).expect("the secondary is in the family");
-            Target { pair: *id, ldev: pair.secondary, backing: secondary.backing }
+            let is_primary = family.pairs_of_primary(pair.secondary).next().is_some();
+            Target { pair: *id, ldev: pair.secondary, backing: secondary.backing, is_primary }
         };
         Self {
             backing: volume.backing,
@@ -81,7 +84,7 @@ impl<'a> Under<'a> {
         why: Why,
     ) {
         let plan = self.with(|family| Plan::of(family, primary, pairs, track));
-        for target in &plan.targets {
+        for target in plan.targets.iter().filter(|target| target.is_primary) {
             // The copy is a change of the secondary: what depends on that volume comes first.
             Box::pin(self.prepare_track(target.ldev, track)).await;
         }

@@ -101,7 +101,7 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
 fn end_of(error: NotHeld) -> TurnEnd {
     match error {
         NotHeld::Busy => TurnEnd::Busy,
-        NotHeld::NoVolume | NotHeld::NoRoom | NotHeld::Stopping => TurnEnd::Stopped,
+        _ => TurnEnd::Stopped,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Mailbox;
 use crate::core::Core;
 use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
-use diptych_cha::HostError;
+use diptych_cha::{HostError, Refusal};
 use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
 use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
 use diptych_sync::atomic::Ordering;
@@ -20,6 +20,8 @@ pub(crate) enum NotHeld {
     Busy,
     /// The unit stops.
     Stopping,
+    /// Who asks may not do what it is for.
+    Refused(HostError),
 }
 
 impl NotHeld {
@@ -29,6 +31,17 @@ impl NotHeld {
             Self::NoRoom => HostError::NoRoom,
             Self::Busy => HostError::Busy,
             Self::Stopping => HostError::Stopping,
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+impl NotHeld {
+    pub(crate) fn refusal(self, ldev: LdevId) -> Refusal {
+        match self {
+            Self::NoVolume => Refusal::NoVolume { ldev },
+            Self::Busy => Refusal::Busy,
+            Self::NoRoom | Self::Stopping | Self::Refused(_) => Refusal::Stopping,
         }
     }
 }
@@ -74,15 +87,9 @@ impl<'m> Held<'m> {
                 Claimed::Granted(claim, view) => return Ok((Self::new(m, claim), view)),
                 Claimed::Queued(queued) => queued,
             };
-            let mut queued = Queued { claim: Some(queued), m };
-            match m.wait(Wait::Claim).await {
-                Answer::Granted => {
-                    let claim = queued.claim.take().expect("a queued claim is taken once");
-                    let (claim, view) = claim.granted(&mut view);
-                    return Ok((Self::new(m, claim), view));
-                }
-                Answer::Moved => {}
-                Answer::Cancelled => return Err(NotHeld::Stopping),
+            if let Some(queued) = Box::pin(Queued { claim: Some(queued), m }.granted()).await? {
+                let (claim, view) = queued.granted(&mut view);
+                return Ok((Self::new(m, claim), view));
             }
         }
     }
@@ -113,14 +120,10 @@ impl<'m> Held<'m> {
             }
             return Ok(Once::Again);
         }
-        match m.wait(Wait::Claim).await {
-            Answer::Granted => {
-                let claim = queued.claim.take().expect("a queued claim is taken once");
-                Ok(Once::Held(Self::new(m, claim.granted(|_| ()).0)))
-            }
-            Answer::Moved => Ok(Once::Again),
-            Answer::Cancelled => Err(NotHeld::Stopping),
-        }
+        Ok(match queued.granted().await? {
+            Some(queued) => Once::Held(Self::new(m, queued.granted(|_| ()).0)),
+            None => Once::Again,
+        })
     }
 
     /// Looks at, or changes, the family.
@@ -159,6 +162,17 @@ pub(crate) enum Once<'m> {
 struct Queued<'m> {
     claim: Option<QueuedClaim>,
     m: &'m Mailbox,
+}
+
+impl Queued<'_> {
+    /// Waits; `None` if the family was merged or split meanwhile.
+    async fn granted(mut self) -> Result<Option<QueuedClaim>, NotHeld> {
+        match self.m.wait(Wait::Claim).await {
+            Answer::Granted => Ok(self.claim.take()),
+            Answer::Moved => Ok(None),
+            Answer::Cancelled => Err(NotHeld::Stopping),
+        }
+    }
 }
 
 impl Drop for Queued<'_> {
@@ -201,20 +215,26 @@ impl<'a> Room<'a> {
         core: &'a Core,
         wanted: Wanted,
     ) -> Result<Self, NotHeld> {
+        Self::admit_if(m, core, wanted, || Ok(())).await
+    }
+
+    /// As [`admit`](Self::admit), but waits only if it is `allowed`: who may not use the room does
+    /// not take it from others, nor wait for what may never come.
+    pub(crate) async fn admit_if(
+        m: &'a Mailbox,
+        core: &'a Core,
+        wanted: Wanted,
+        allowed: impl FnOnce() -> Result<(), HostError>,
+    ) -> Result<Self, NotHeld> {
         let cache = &core.cache;
         let Wanted { buffers, dirty } = wanted;
         let admission = match cache.admit(m.owner(), buffers, dirty) {
             Ok(Admit::Granted(admission)) => admission,
             Ok(Admit::Queued) => {
                 m.kick(); // destaging makes room
-                let mut waiting = Waiting::new(m, core);
-                match m.wait(Wait::Admit(Need::Room { buffers, dirty })).await {
-                    Answer::Granted => {
-                        waiting.over = true;
-                        cache.admitted(m.owner())
-                    }
-                    Answer::Moved | Answer::Cancelled => return Err(NotHeld::Stopping),
-                }
+                let waiting = Waiting::new(m, core);
+                allowed().map_err(NotHeld::Refused)?;
+                Box::pin(waiting.admitted(Need::Room { buffers, dirty })).await?
             }
             Err(CacheError::NeverFits { .. }) => return Err(NotHeld::NoRoom),
             Err(_) => return Err(NotHeld::Busy),
@@ -276,6 +296,18 @@ pub(crate) struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     pub(crate) fn new(m: &'a Mailbox, core: &'a Core) -> Self {
         Self { core, m, over: false }
+    }
+}
+
+impl Waiting<'_> {
+    async fn admitted(mut self, need: Need) -> Result<Admission, NotHeld> {
+        match self.m.wait(Wait::Admit(need)).await {
+            Answer::Granted => {
+                self.over = true;
+                Ok(self.core.cache.admitted(self.m.owner()))
+            }
+            Answer::Moved | Answer::Cancelled => Err(NotHeld::Stopping),
+        }
     }
 }
 

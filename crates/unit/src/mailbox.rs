@@ -5,6 +5,7 @@ use diptych_dka as dka;
 use diptych_drr as drr;
 use diptych_format::{Answer, OwnerId, Time, Wait};
 use diptych_sync::HandOff;
+use diptych_sync::atomic::{AtomicU64, Ordering};
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -36,12 +37,13 @@ pub enum Reply {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     owner: OwnerId,
+    /// In nanoseconds; as much handed over as the rest.
+    now: AtomicU64,
     inner: HandOff<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    now: Time,
     ask: Option<Ask>,
     reply: Option<Reply>,
     wakes: Wakes,
@@ -50,7 +52,7 @@ struct Inner {
 
 impl Mailbox {
     pub(crate) fn new(owner: OwnerId) -> Self {
-        Self { owner, inner: HandOff::new(Inner::default()) }
+        Self { owner, now: AtomicU64::new(0), inner: HandOff::new(Inner::default()) }
     }
 
     /// The job's id.
@@ -60,7 +62,7 @@ impl Mailbox {
 
     /// The time at which the driver last turned the crank.
     pub(crate) fn now(&self) -> Time {
-        self.inner.with(|inner| inner.now)
+        Time::from_ns(self.now.load(Ordering::Relaxed))
     }
 
     /// Waits.
@@ -126,7 +128,7 @@ impl Mailbox {
     }
 
     pub(crate) fn set_now(&self, now: Time) {
-        self.inner.with(|inner| inner.now = now);
+        self.now.store(now.ns, Ordering::Relaxed);
     }
 
     pub(crate) fn take_ask(&self) -> Option<Ask> {

@@ -296,10 +296,12 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
                 Err(error) => HostReply::Failed(error),
             };
         }
-        HostOp::Command(asked) => return HostReply::Outcome(command(m, core, asked).await),
+        HostOp::Command(asked) => {
+            return HostReply::Outcome(Box::pin(command(m, core, asked)).await);
+        }
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
-        HostOp::Unmap { ldev, blocks } => unmap(m, core, ldev, blocks).await,
-        HostOp::Flush { ldev } => flush(m, core, ldev).await,
+        HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
+        HostOp::Flush { ldev } => Box::pin(flush(m, core, ldev)).await,
     };
     done.map_or_else(HostReply::Failed, |()| HostReply::Done)
 }

@@ -47,7 +47,7 @@ async fn claim_families<'m>(
     loop {
         let swapped = family_of(core, secondary)? < family_of(core, primary)?;
         let (first, second) = if swapped { (secondary, primary) } else { (primary, secondary) };
-        let refused = |ldev| move |error: NotHeld| refusal(error, ldev);
+        let refused = |ldev| move |error: NotHeld| error.refusal(ldev);
         let (held, _) = Held::claim(m, core, first, None, |_| ()).await.map_err(refused(first))?;
         if held.with(|family| family.volume(second).is_some()) {
             return Ok(Families::One(held));
@@ -65,14 +65,6 @@ async fn claim_families<'m>(
 
 fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
     core.shared.with_family(ldev, |family| family.id()).map_err(|_| Refusal::NoVolume { ldev })
-}
-
-fn refusal(error: NotHeld, ldev: LdevId) -> Refusal {
-    match error {
-        NotHeld::NoVolume => Refusal::NoVolume { ldev },
-        NotHeld::Busy => Refusal::Busy,
-        NotHeld::NoRoom | NotHeld::Stopping => Refusal::Stopping,
-    }
 }
 
 fn check(core: &Core, command: &Command, families: &Families<'_>) -> Result<(), Refusal> {

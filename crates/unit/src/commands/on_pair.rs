@@ -4,7 +4,7 @@ use super::rules::{first_level_copied, follows_nothing, primary_defined};
 use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::Core;
-use crate::held::{Held, NotHeld};
+use crate::held::Held;
 use diptych_cha::{Command, CommandCode, Outcome, Refusal};
 use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
@@ -19,11 +19,7 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
     let barrier = mutant::removed("command-barrier").then(|| TrackRange::one(TrackNo(0)));
     let held = match Held::claim(m, core, command.primary, barrier, |_| ()).await {
         Ok((held, ())) => held,
-        Err(NotHeld::NoVolume) => {
-            return Outcome::Refused(Refusal::NoVolume { ldev: command.primary });
-        }
-        Err(NotHeld::Busy) => return Outcome::Refused(Refusal::Busy),
-        Err(NotHeld::NoRoom | NotHeld::Stopping) => return Outcome::Refused(Refusal::Stopping),
+        Err(error) => return Outcome::Refused(error.refusal(command.primary)),
     };
     let met = held.with(|family| {
         family.pair_between(command.primary, command.secondary).map(|pair| (pair.id, pair.status))
