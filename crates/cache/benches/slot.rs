@@ -67,6 +67,17 @@ fn slot(criterion: &mut Criterion) {
             black_box(cache.unpin(pin))
         });
     });
+    while destage(&cache) {}
+    (0..TRACKS).for_each(|track| write(&cache, track, &[]));
+    group.bench_function("flush of a clean volume beside 1,024 dirty slots", |b| {
+        b.iter(|| cache.wait_clean(OwnerId(2), BackingId(2), cache.dirty_mark()));
+    });
+    group.bench_function("flush that waits for 1,024 dirty slots, given up", |b| {
+        b.iter(|| {
+            let clean = cache.wait_clean(OwnerId(2), key(0).backing, cache.dirty_mark());
+            (clean, cache.cancel(OwnerId(2)))
+        });
+    });
     group.finish();
 }
 

@@ -30,12 +30,8 @@ fn destage(cache: &Cache, drive: &mut [[u8; TRACK_BYTES]]) -> bool {
 }
 
 fn main() -> Result<(), CacheError> {
-    let config = CacheConfig {
-        shards: 1,
-        write_pending_limit_slots: 3,
-        destage_reserve_buffers: 1,
-        ..CacheConfig::new(5, TRACK_BYTES)
-    };
+    let config =
+        CacheConfig { shards: 1, write_pending_limit_slots: 3, ..CacheConfig::new(5, TRACK_BYTES) };
     let cache = Cache::new(config)?;
     let mut drive = [[0; TRACK_BYTES]; 6];
 
@@ -59,7 +55,7 @@ fn main() -> Result<(), CacheError> {
 
     println!("flush");
     let upto = cache.dirty_mark();
-    let clean = cache.wait_clean(OwnerId(100), upto)?;
+    let clean = cache.wait_clean(OwnerId(100), BackingId(1), upto)?;
     println!("  clean already: {clean}");
     while destage(&cache, &mut drive) {}
 

@@ -124,7 +124,7 @@ impl Cache {
         // First the handles, then the count: where it says zero there is no other handle.
         drop(content);
         self.shard(place.key).unpin(place);
-        self.freed(0)
+        self.freed()
     }
 
     /// What is known of a slot; `None` if there is none.
@@ -171,7 +171,7 @@ impl Cache {
         }
         drop(shard);
         drop(old);
-        self.freed(0)
+        self.freed()
     }
 
     /// Adds staged `blocks` (steps 603 and 904) that are not valid yet; they become clean. Valid
@@ -194,7 +194,7 @@ impl Cache {
             let at = shard.insert(key, content, blocks);
             shard.settle(at);
             drop(shard);
-            return self.freed(0);
+            return self.freed();
         };
         let slot = shard.slot(at);
         let valid = slot.valid;
@@ -209,7 +209,7 @@ impl Cache {
         };
         drop(shard);
         drop(old);
-        self.freed(0)
+        self.freed()
     }
 
     /// Notes that a slot's data goes into another slot by reference. The caller holds the claim of
@@ -236,12 +236,12 @@ impl Cache {
             let Some(at) = shard.find(key) else { return DropOutcome::Absent };
             shard.remove(at)
         };
-        let was_dirty = usize::from(removed.was_dirty);
-        drop(removed);
-        DropOutcome::Dropped(self.freed(was_dirty))
+        let Removed { content, counted } = removed;
+        drop(content);
+        DropOutcome::Dropped(self.forgotten(key.backing, counted.as_slice()))
     }
 
-    /// Drops all slots of a backing, or of a range of its tracks, dirty or not. Destages in flight
+    /// Drops all slots of a backing, or of a range of its tracks, dirty, failed or not. Destages in flight
     /// may still reach the drive but change no slot; until one has ended, [`next_dirty`] offers no
     /// other of its track and [`drop_slot`] says so. The caller holds the claim of the tracks.
     ///
@@ -253,11 +253,11 @@ impl Cache {
     /// If a writer has one of the slots.
     pub fn purge(&self, backing: BackingId, tracks: Option<TrackRange>) -> Wakes {
         const FEW_TRACKS: u64 = 64;
-        let mut dirty = 0;
+        let mut dirty = Vec::new();
         let mut remove = |shard: &mut Shard, at| {
-            let Removed { content, was_dirty } = shard.remove(at);
+            let Removed { content, counted } = shard.remove(at);
             drop(content);
-            dirty += usize::from(was_dirty);
+            dirty.extend(counted);
         };
         if let Some(range) = tracks.filter(|range| range.count() <= FEW_TRACKS) {
             for track in range.iter() {
@@ -280,7 +280,7 @@ impl Cache {
                 }
             }
         }
-        self.freed(dirty)
+        self.forgotten(backing, &dirty)
     }
 
     /// Counts of what is in it and what was done.
@@ -295,16 +295,17 @@ impl Cache {
             let shard = shard.lock();
             counts.slots += shard.len();
             counts.dirty_slots += shard.dirty_slots;
+            counts.failed_slots += shard.failed_slots;
             counts.hits += shard.hits;
             counts.misses += shard.misses;
             counts.evictions += shard.evictions;
         }
-        counts.dirty_permits = waiting.dirty_used - counts.dirty_slots;
+        counts.dirty_permits = waiting.dirty_used + counts.failed_slots - counts.dirty_slots;
         counts
     }
 
     /// Whether anything but idle time asks for destaging: [`DestageNeed::is_pressing`], without a look
-    /// at the slots. Places promised for dirty slots count as used.
+    /// at the slots. Places promised for dirty slots count as used, failed slots do not.
     pub fn is_pressed(&self) -> bool {
         let waiting = self.room.lock();
         waiting.waiters() > 0 || waiting.dirty_used > self.config.low_watermark_slots()
@@ -315,12 +316,12 @@ impl Cache {
         let waiting = self.room.lock();
         let mut need = DestageNeed {
             room_waiters: waiting.room_waiters(),
-            clean_upto: waiting.clean_upto(),
+            clean_upto: waiting.flushes.upto(),
             ..DestageNeed::default()
         };
         for shard in &self.shards {
             let shard = shard.lock();
-            need.dirty_slots += shard.dirty_slots;
+            need.dirty_slots += shard.dirty_slots - shard.failed_slots;
             need.oldest_mark = need.oldest_mark.into_iter().chain(shard.oldest_mark()).min();
             need.offered_mark = need.offered_mark.into_iter().chain(shard.offered_mark()).min();
         }

@@ -6,18 +6,17 @@ use diptych_format::{BLOCK_BYTES, MAX_BLOCKS_PER_TRACK};
 /// How large a cache is, and how it is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// Track buffers, the destage reserve included. Slots that share a buffer count once.
+    /// Track buffers. Slots that share a buffer count once.
     pub capacity_slots: usize,
     /// Bytes of a buffer: the largest track.
     pub track_bytes: usize,
     /// Parts of the directory, each under a lock of its own: a power of two.
     pub shards: usize,
-    /// The most slots that are dirty or may become so by admissions granted.
+    /// The most slots that are dirty or may become so by admissions granted. Slots whose destage
+    /// failed are not counted.
     pub write_pending_limit_slots: usize,
     /// The most owners that wait, or were granted room and have not fetched it.
     pub waiters_max: usize,
-    /// Buffers that admissions never get: for destages that must read the rest of a track first.
-    pub destage_reserve_buffers: usize,
 }
 
 impl CacheConfig {
@@ -26,8 +25,8 @@ impl CacheConfig {
     /// Slots are numbered in 32 bits, and shared buffers allow more slots than buffers.
     pub(crate) const CAPACITY_MAX: usize = 1 << 30;
 
-    /// The usual division of `capacity_slots` buffers of `track_bytes` bytes: 16 shards, 70 % may be
-    /// dirty, one buffer in 64 (1 to 32 of them) is kept for destages.
+    /// The usual division of `capacity_slots` buffers of `track_bytes` bytes: 16 shards, and 70 % may
+    /// be dirty.
     pub fn new(capacity_slots: usize, track_bytes: usize) -> Self {
         Self {
             capacity_slots,
@@ -35,13 +34,7 @@ impl CacheConfig {
             shards: 16,
             write_pending_limit_slots: (capacity_slots / 10 * 7).max(1),
             waiters_max: 65_536,
-            destage_reserve_buffers: (capacity_slots / 64).clamp(1, 32),
         }
-    }
-
-    /// The most buffers one admission can have.
-    pub const fn admission_buffers_max(&self) -> usize {
-        self.capacity_slots - self.destage_reserve_buffers
     }
 
     /// From here on destaging should not wait for idle time: half of the write-pending limit.
@@ -58,7 +51,6 @@ impl CacheConfig {
 
     pub(crate) fn validate(&self) -> Result<(), CacheError> {
         let Self { capacity_slots, track_bytes, shards, .. } = *self;
-        let reserve = self.destage_reserve_buffers;
         let limit = self.write_pending_limit_slots;
         if !shards.is_power_of_two() || shards > Self::SHARDS_MAX {
             return Err(CacheError::Shards { shards, max: Self::SHARDS_MAX });
@@ -68,8 +60,8 @@ impl CacheConfig {
         if !whole || blocks == 0 || blocks > MAX_BLOCKS_PER_TRACK as usize {
             return Err(CacheError::TrackBytes { track_bytes });
         }
-        if capacity_slots <= reserve || capacity_slots > Self::CAPACITY_MAX {
-            return Err(CacheError::Capacity { capacity_slots, reserve, max: Self::CAPACITY_MAX });
+        if capacity_slots == 0 || capacity_slots > Self::CAPACITY_MAX {
+            return Err(CacheError::Capacity { capacity_slots, max: Self::CAPACITY_MAX });
         }
         if limit == 0 || limit > capacity_slots {
             return Err(CacheError::WritePendingLimit { limit, capacity_slots });

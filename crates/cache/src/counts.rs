@@ -7,6 +7,9 @@ pub struct CacheCounts {
     pub slots: usize,
     /// Of these, slots with dirty blocks.
     pub dirty_slots: usize,
+    /// Of these, slots whose destage failed and was not asked for again: they do not count against
+    /// the write-pending limit.
+    pub failed_slots: usize,
     /// Slots that may yet become dirty by admissions granted.
     pub dirty_permits: usize,
     /// Buffers in use or promised to admissions.
@@ -24,13 +27,13 @@ pub struct CacheCounts {
 /// What asks for destaging.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DestageNeed {
-    /// Slots with dirty blocks.
+    /// Slots with dirty blocks, failed ones excepted.
     pub dirty_slots: usize,
     /// Whether these are more than the low watermark.
     pub over_low_watermark: bool,
     /// Owners that wait for room.
     pub room_waiters: usize,
-    /// All slots up to this mark are waited for to become clean.
+    /// The latest mark up to which somebody waits for slots to become clean.
     pub clean_upto: Option<u64>,
     /// The mark of the slot that has been dirty for longest, failed ones excepted.
     pub oldest_mark: Option<u64>,

@@ -1,10 +1,10 @@
 //! Destaging: dirty slots on their way to the drive.
 
-use crate::shard::{Ending, Snapshot};
+use crate::shard::{Ended, Ending, Snapshot};
 use crate::{Cache, Pin, SlotKey, Wakes};
 use diptych_format::{BackingId, BlockMask, CheckArea, TrackBuf};
-use diptych_sync::Arc;
 use diptych_sync::atomic::Ordering;
+use diptych_sync::{Arc, mutant};
 
 /// A dirty slot on its way to the drive: a snapshot of it, pinned.
 ///
@@ -68,7 +68,9 @@ impl Cache {
 
     /// Ends a destage. `ok`: the drive has the snapshot, and the slot is clean unless it was changed
     /// meanwhile. Otherwise the slot keeps its data and is *failed*: it is not offered again until
-    /// [`Cache::retry_failed`], and who waits for it to become clean is cancelled.
+    /// [`Cache::retry_failed`], who waits for it to become clean is cancelled, and it does not count
+    /// against the write-pending limit, so that other volumes go on. It still takes its buffer, until
+    /// it is written or purged.
     ///
     /// # Panics
     ///
@@ -77,7 +79,13 @@ impl Cache {
         self.end(destage, if ok { Ending::Written } else { Ending::Failed })
     }
 
-    /// Ends a destage that has not written anything: the slot is as dirty and as old as before.
+    /// Ends a destage that has not written anything: the slot is as dirty and as old as before. If
+    /// a request to the drive may be under way, end it as failed instead: the cache would offer the
+    /// track again, and two writes of it would race.
+    ///
+    /// # Panics
+    ///
+    /// If it belongs to another cache, where that shows.
     pub fn put_back(&self, destage: Destage) -> Wakes {
         self.end(destage, Ending::PutBack)
     }
@@ -86,12 +94,25 @@ impl Cache {
         let Destage { pin: Pin { place, content, .. }, snapshot } = destage;
         // First the handles, then the count: as for any pin.
         drop(content);
-        let cleaned = {
+        let backing = place.key.backing;
+        // Before the shard: a flush that looks meanwhile finds the slot and what it waits for agree.
+        let mut waiting = self.room.lock();
+        let ended = {
             let mut shard = self.shard(place.key);
             shard.unpin(place);
             shard.end_destage(place, snapshot, ending)
         };
-        self.room_changed(usize::from(cleaned))
+        let mut wakes = Wakes::new();
+        let flushes = &mut waiting.flushes;
+        match ended {
+            Ended::Gone => {}
+            Ended::Dirty(over) => flushes.strike(backing, over.as_slice(), &mut wakes),
+            Ended::Clean(marks) => flushes.strike(backing, &marks, &mut wakes),
+            Ended::Failed(marks) => flushes.fail(backing, &marks, &mut wakes),
+        }
+        waiting.uncount(usize::from(matches!(ended, Ended::Clean(_) | Ended::Failed(_))));
+        wakes.extend(self.grant(&mut waiting));
+        wakes
     }
 
     /// Whether a destage of the backing is in flight, of a slot that is there or was purged: the
@@ -100,9 +121,16 @@ impl Cache {
         self.shards.iter().any(|shard| shard.lock().is_destaging_any(backing))
     }
 
-    /// Offers the failed slots of a backing again; how many there were.
+    /// Offers the failed slots of a backing again; how many there were. They count against the
+    /// write-pending limit again, which may be exceeded by them for a while: until enough of what is
+    /// dirty is written, no admission with a place for a dirty slot is granted.
     pub fn retry_failed(&self, backing: BackingId) -> usize {
-        let again = |key: SlotKey| key.backing == backing;
-        self.shards.iter().map(|shard| shard.lock().retry_failed(again)).sum()
+        // Over all of it: none of them can become clean before it is counted.
+        let mut waiting = self.room.lock();
+        let again = self.shards.iter().map(|shard| shard.lock().retry_failed(backing)).sum();
+        if !mutant::removed("retry-counted") {
+            waiting.dirty_used += again;
+        }
+        again
     }
 }

@@ -20,14 +20,11 @@ pub enum CacheError {
         /// The track size asked for, in bytes.
         track_bytes: usize,
     },
-    /// The capacity leaves nothing beside the destage reserve, or is more than can be numbered.
-    #[error("a capacity of {capacity_slots} slots with {reserve} kept for destages: not between \
-             {} and {max}", reserve + 1)]
+    /// The capacity is nothing, or more than can be numbered.
+    #[error("a capacity of {capacity_slots} slots: not between 1 and {max}")]
     Capacity {
         /// The capacity asked for, in slots.
         capacity_slots: usize,
-        /// The destage reserve asked for, in buffers.
-        reserve: usize,
         /// The most slots there can be.
         max: usize,
     },
@@ -63,7 +60,7 @@ pub enum CacheError {
     /// The slot cannot become clean: its destage failed.
     #[error("backing {} track {} could not be destaged", key.backing, key.track)]
     DestageFailed {
-        /// The oldest such slot.
+        /// The oldest such slot of the backing.
         key: SlotKey,
     },
 }

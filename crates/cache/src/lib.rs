@@ -4,7 +4,7 @@
 //! A *slot* holds one track of one backing: its data, its check fields, and for each block whether
 //! it is valid and whether it is dirty. Staged data enters by [`Cache::install`] (the cache's part
 //! of steps 603 and 904), host data by [`Cache::begin_write`] and [`Cache::commit_write`] (step
-//! 908), a copied track by [`Cache::put`] (steps 604 and 905), and dirty blocks leave by
+//! 909), a copied track by [`Cache::put`] (steps 604 and 905), and dirty blocks leave by
 //! [`Cache::next_dirty`] and [`Cache::destage_done`] (steps 605 and 906).
 //!
 //! | Type | What it is |
@@ -26,11 +26,15 @@
 //!   a destage, or because its track is dropped or purged; never for want of room.
 //! - One destage of a track at a time, and it makes clean only what it wrote: a slot that was changed
 //!   meanwhile stays dirty.
-//! - Permits and dirty slots together never exceed the write-pending limit; buffers in use and
-//!   promised never exceed the capacity; queues of waiters are bounded.
-//! - Room is waited for while holding nothing, in the order of asking. A destage needs no room, or
-//!   one buffer of a reserve that admissions never touch: a cache that is dirty through and through
-//!   still makes progress.
+//! - A slot whose destage failed keeps its data until it is tried again or purged. It holds up no
+//!   other volume: it does not count against the write-pending limit, and no flush of another backing
+//!   waits for it or fails by it. Only its buffer is taken.
+//! - An admission is granted only within the write-pending limit: permits and dirty slots, failed ones
+//!   excepted, exceed it only by failed slots that are tried again. Buffers in use and promised never
+//!   exceed the capacity; queues of waiters are bounded.
+//! - Room is waited for while holding nothing, in the order of asking. A destage needs no room: a cache
+//!   that is dirty through and through still makes progress.
+//! - A flush waits for what was dirty of its backing when it came, and is answered once.
 //! - Lock order: the room, then one shard, then the buffer pool. Nothing is called out while a lock
 //!   is held: who was granted something is returned as [`Wakes`] for the driver to deliver.
 //! - No thread, no clock, no I/O. Memory is taken when a buffer is first used.
@@ -75,6 +79,7 @@ mod list;
 mod pin;
 mod room;
 mod shard;
+mod siblings;
 mod slot;
 mod wait_clean;
 mod write;

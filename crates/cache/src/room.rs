@@ -1,8 +1,8 @@
 //! Room: buffers and places for dirty slots, asked for before a claim and waited for in order.
 
-use crate::wait_clean::CleanWaiter;
+use crate::wait_clean::Flushes;
 use crate::{Cache, CacheError, Wakes};
-use diptych_format::{Answer, OwnerId, TrackBuf};
+use diptych_format::{Answer, BackingId, OwnerId, TrackBuf};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::mutant;
 use rustc_hash::FxHashMap;
@@ -37,13 +37,13 @@ struct Need {
 /// Who waits, and what is promised: under the room's lock, which is taken before a shard's.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    /// Dirty slots, and the places of admissions for more.
+    /// Dirty slots but for failed ones, and the places of admissions for more.
     pub(crate) dirty_used: usize,
     queue: VecDeque<(OwnerId, Need)>,
     /// Granted, not fetched yet.
     granted: FxHashMap<OwnerId, Need>,
-    pub(crate) clean: Vec<CleanWaiter>,
-    /// Buffers reserved in the pool and promised to nobody. Admissions leave the destage reserve.
+    pub(crate) flushes: Flushes,
+    /// Buffers reserved in the pool and promised to nobody.
     pub(crate) stock: usize,
     /// The value of `Cache::pressed`.
     pressed: bool,
@@ -57,7 +57,7 @@ impl Waiting {
             dirty_used: 0,
             queue: VecDeque::new(),
             granted: FxHashMap::default(),
-            clean: Vec::new(),
+            flushes: Flushes::default(),
             stock: 0,
             pressed: false,
             evict_turn: 0,
@@ -65,7 +65,7 @@ impl Waiting {
     }
 
     pub(crate) fn waiters(&self) -> usize {
-        self.queue.len() + self.clean.len()
+        self.queue.len() + self.flushes.len()
     }
 
     pub(crate) fn room_waiters(&self) -> usize {
@@ -74,7 +74,13 @@ impl Waiting {
 
     fn take_back(&mut self, room: Need) {
         self.stock += room.buffers;
-        self.dirty_used -= room.dirty;
+        self.uncount(room.dirty);
+    }
+
+    /// So many places for dirty slots are free again.
+    pub(crate) fn uncount(&mut self, dirty: usize) {
+        let left = self.dirty_used.checked_sub(dirty);
+        self.dirty_used = left.expect("invariant: no more places become free than were counted");
     }
 
     /// Whether one more may wait.
@@ -118,7 +124,7 @@ impl Cache {
     /// If that can never be had, or too many wait.
     pub fn admit(&self, owner: OwnerId, buffers: usize, dirty: usize) -> Result<Admit, CacheError> {
         let need = Need { buffers, dirty };
-        let buffers_max = self.config.admission_buffers_max();
+        let buffers_max = self.config.capacity_slots;
         let dirty_max = self.config.write_pending_limit_slots;
         if buffers > buffers_max || dirty > dirty_max {
             return Err(CacheError::NeverFits { buffers, dirty, buffers_max, dirty_max });
@@ -152,7 +158,7 @@ impl Cache {
     pub fn cancel(&self, owner: OwnerId) -> Wakes {
         let mut waiting = self.room.lock();
         waiting.queue.retain(|(other, _)| *other != owner);
-        waiting.clean.retain(|waiter| waiter.owner != owner);
+        waiting.flushes.cancel(owner);
         let granted = waiting.granted.remove(&owner);
         if let Some(need) = granted.filter(|_| !mutant::removed("cancel-granted")) {
             waiting.take_back(need);
@@ -179,45 +185,44 @@ impl Cache {
         self.grant(&mut waiting)
     }
 
-    /// A buffer for a destage that must read the rest of its track first; `None` if as many such
-    /// destages as there are buffers kept for them are under way, and then the destage is
-    /// [put back](Self::put_back) until one has ended. The buffer is dropped before the destage is
-    /// ended, or [installed](Self::install).
-    pub fn destage_buffer(&self) -> Option<TrackBuf> {
-        let mut waiting = self.room.lock();
-        let there = self.stock_up(&mut waiting, 1);
-        let pressed = !waiting.queue.is_empty();
-        self.press(&mut waiting, pressed);
-        there.then(|| {
-            waiting.stock -= 1;
-            self.pool.take_reserved()
-        })
-    }
-
     fn admission(&self, waiting: &Waiting, room: Need) -> Admission {
         let pressing = waiting.dirty_used > self.config.low_watermark_slots();
         Admission { room, pressing }
     }
 
-    /// Tells whoever waits that something may have been freed under a shard's or the pool's lock,
-    /// and that `dirty` slots are no longer dirty. Costs a look at a flag if nobody waits.
+    /// Tells whoever waits for room that something may have been freed under a shard's or the pool's
+    /// lock. Costs a look at a flag if nobody waits.
     #[inline]
-    pub(crate) fn freed(&self, dirty: usize) -> Wakes {
-        if dirty == 0 && !self.pressed.load(Ordering::Acquire) {
+    pub(crate) fn freed(&self) -> Wakes {
+        if !self.pressed.load(Ordering::Acquire) {
             return Wakes::new();
         }
-        self.room_changed(dirty)
+        self.look_again()
     }
 
-    /// As [`freed`](Self::freed), where something has changed for certain.
-    pub(crate) fn room_changed(&self, dirty: usize) -> Wakes {
+    #[cold]
+    fn look_again(&self) -> Wakes {
+        self.grant(&mut self.room.lock())
+    }
+
+    /// As [`freed`](Self::freed), after slots of a backing went that were dirty and counted: their
+    /// marks.
+    pub(crate) fn forgotten(&self, backing: BackingId, dirty: &[[u64; 2]]) -> Wakes {
+        if dirty.is_empty() {
+            return self.freed();
+        }
         let mut waiting = self.room.lock();
-        waiting.dirty_used -= dirty;
-        self.grant(&mut waiting)
+        let mut wakes = Wakes::new();
+        if !mutant::removed("purge-strikes") {
+            waiting.flushes.strike(backing, dirty.as_flattened(), &mut wakes);
+        }
+        waiting.uncount(dirty.len());
+        wakes.extend(self.grant(&mut waiting));
+        wakes
     }
 
-    /// Grants from the front of the queue, and answers who waits for clean slots.
-    fn grant(&self, waiting: &mut Waiting) -> Wakes {
+    /// Grants room from the front of the queue.
+    pub(crate) fn grant(&self, waiting: &mut Waiting) -> Wakes {
         let mut wakes = Wakes::new();
         if mutant::removed("admit-wake") {
             return wakes;
@@ -231,7 +236,6 @@ impl Cache {
             assert!(before.is_none(), "an owner waits for one thing at a time");
             wakes.push((owner, Answer::Granted));
         }
-        self.answer_clean(waiting, &mut wakes);
         let pressed = !waiting.queue.is_empty();
         self.press(waiting, pressed);
         wakes
@@ -242,9 +246,7 @@ impl Cache {
         if waiting.dirty_used + need.dirty > self.config.write_pending_limit_slots {
             return false;
         }
-        // An admission leaves the destage reserve, and fills it up.
-        let stock = need.buffers + self.config.destage_reserve_buffers;
-        if need.buffers > 0 && !self.stock_up(waiting, stock) {
+        if !self.stock_up(waiting, need.buffers) {
             return false;
         }
         waiting.stock -= need.buffers;

@@ -307,7 +307,7 @@ impl Shard {
         slot.destage_no = 0;
         self.in_flight.retain(|&other| other != at);
         let marks = slot.marks();
-        let requeued = slot.list == Some(ListKind::Dirty);
+        let requeued = slot.is_queued();
         match ending {
             Ending::Written => {
                 let unchanged =

@@ -128,6 +128,11 @@ impl Slot {
         self.list == Some(ListKind::Failed)
     }
 
+    /// Whether it is to be destaged.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.list == Some(ListKind::Dirty)
+    }
+
     /// The marks of what is dirty in it: of what is queued, and of what a destage writes. They may
     /// be the same, or one may be of a content that is on the drive: it names nothing any more.
     pub(crate) fn marks(&self) -> [u64; 2] {

@@ -6,7 +6,7 @@ use diptych_format::{BlockMask, CheckArea, CheckField};
 use diptych_sync::{Arc, mutant};
 
 /// A change of a slot that nobody sees before [`Cache::commit_write`].
-#[must_use = "a write is committed or abandoned"]
+#[must_use = "a write that is not committed keeps its slot from all others"]
 #[derive(Debug)]
 pub struct SlotWrite {
     key: SlotKey,
@@ -14,7 +14,6 @@ pub struct SlotWrite {
     in_place: Option<u32>,
     content: Content,
     valid: BlockMask,
-    touched: bool,
 }
 
 impl SlotWrite {
@@ -44,7 +43,6 @@ impl SlotWrite {
     ///
     /// If somebody kept a handle of it beyond a pin.
     pub fn data_mut(&mut self) -> &mut [u8] {
-        self.touched = true;
         let only = Arc::get_mut(&mut self.content.data);
         only.expect("invariant: nobody reads a buffer that is written").bytes_mut()
     }
@@ -64,7 +62,6 @@ impl SlotWrite {
     ///
     /// If somebody kept a handle of them beyond a pin.
     pub fn checks_mut(&mut self) -> &mut CheckArea {
-        self.touched = true;
         let only = Arc::get_mut(&mut self.content.checks);
         only.expect("invariant: nobody reads check fields that are written")
     }
@@ -96,7 +93,7 @@ impl Cache {
                 let valid = slot.valid;
                 shard.settle(at);
                 drop(shard);
-                return SlotWrite { key, in_place: Some(at), content, valid, touched: false };
+                return SlotWrite { key, in_place: Some(at), content, valid };
             }
             old = Some((slot.content().clone(), slot.valid));
         }
@@ -109,7 +106,7 @@ impl Cache {
             valid = blocks;
         }
         let content = Content { data: Arc::new(data), checks: Arc::new(checks) };
-        SlotWrite { key, in_place: None, content, valid, touched: false }
+        SlotWrite { key, in_place: None, content, valid }
     }
 
     /// Ends a write: the blocks `written` become valid and dirty at once for all who look.
@@ -123,7 +120,7 @@ impl Cache {
         written: BlockMask,
         admission: &mut Admission,
     ) -> Wakes {
-        let SlotWrite { key, in_place, content, valid, .. } = write;
+        let SlotWrite { key, in_place, content, valid } = write;
         let mut shard = self.shard(key);
         let mut old = None;
         let at = if let Some(at) = in_place {
@@ -143,24 +140,6 @@ impl Cache {
             return Wakes::new(); // nothing was freed
         }
         drop(old);
-        self.freed(0)
-    }
-
-    /// Gives a write up before anything was changed.
-    ///
-    /// # Panics
-    ///
-    /// If the slot's own buffer was given out to be changed: it cannot be had back.
-    pub fn abandon_write(&self, write: SlotWrite) -> Wakes {
-        let SlotWrite { key, in_place, content, touched, .. } = write;
-        if let Some(at) = in_place {
-            assert!(!touched, "a slot that was written in place cannot be had back");
-            let mut shard = self.shard(key);
-            shard.slot_mut(at).end_writing(key, content);
-            shard.settle(at);
-        } else {
-            drop(content);
-        }
-        self.freed(0)
+        self.freed()
     }
 }

@@ -3,7 +3,7 @@
 //! One-block tracks, one shard. Every actor is a spawned thread.
 #![cfg(diptych_loom)]
 
-use diptych_cache::{Admission, Admit, Cache, CacheConfig, SlotKey, Wakes};
+use diptych_cache::{Admission, Admit, Cache, CacheConfig, CacheError, SlotKey, Wakes};
 use diptych_format::{Answer, BLOCK_BYTES, BackingId, BlockMask, OwnerId, TrackNo};
 use diptych_sync::model::{Bound, Model, Mutant};
 use diptych_sync::{Arc, Condvar, Mutex, thread};
@@ -29,14 +29,13 @@ struct Unit {
 }
 
 impl Unit {
-    fn new(capacity_slots: usize) -> Held {
+    fn with_slots(capacity_slots: usize) -> Held {
         let config = CacheConfig {
             capacity_slots,
             track_bytes: BLOCK_BYTES,
             shards: 1,
             write_pending_limit_slots: capacity_slots,
             waiters_max: 4,
-            destage_reserve_buffers: 0,
         };
         Held(Some(Arc::new(Self {
             cache: Cache::new(config).unwrap(),
@@ -166,11 +165,11 @@ fn reader_against_writer() {
         protocol: "copy-on-write: a reader without a claim and a writer on one slot",
         bounds: &[Bound::Preemptions(3), Bound::Unbounded],
         deep: &[],
-        floor: 339,
+        floor: 332,
         mutants: &[Mutant { name: "cow-pin", dies_by: "invariant: nobody reads a buffer" }],
     }
     .check(|| {
-        let unit = Unit::new(2);
+        let unit = Unit::with_slots(2);
         unit.write(OwnerId(0), key(1), 1);
         run(&unit, &[|unit| unit.write(HOST, key(1), 2), |unit| unit.read(key(1))]);
     });
@@ -183,14 +182,14 @@ fn destages_against_writer() {
         protocol: "destage order: two destages and a writer on one slot",
         bounds: &[Bound::Preemptions(4)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 51_900,
+        floor: 45_500,
         mutants: &[
             Mutant { name: "destage-version", dies_by: "invariant: a clean slot" },
             Mutant { name: "destage-one-in-flight", dies_by: "invariant: a clean slot" },
         ],
     }
     .check(|| {
-        let unit = Unit::new(2);
+        let unit = Unit::with_slots(2);
         unit.write(OwnerId(0), key(1), 1);
         let destage: Actor = |unit| {
             unit.destage();
@@ -207,11 +206,11 @@ fn purge_against_destage() {
         protocol: "destage order: a track is purged and written again during its destage",
         bounds: &[Bound::Preemptions(3), Bound::Unbounded],
         deep: &[],
-        floor: 359,
+        floor: 336,
         mutants: &[Mutant { name: "purge-keeps-destage", dies_by: "invariant: a clean slot" }],
     }
     .check(|| {
-        let unit = Unit::new(2);
+        let unit = Unit::with_slots(2);
         unit.write(OwnerId(0), key(1), 1);
         let again: Actor = |unit| {
             unit.deliver(unit.cache.purge(BackingId(1), None));
@@ -233,23 +232,97 @@ fn flush_against_destage() {
         protocol: "flush: what was written before it, against a destage in flight",
         bounds: &[Bound::Preemptions(4)],
         deep: &[Bound::UnboundedFor(120)],
-        floor: 3_650,
-        mutants: &[Mutant { name: "destage-version", dies_by: "invariant: a flush" }],
+        floor: 3_030,
+        mutants: &[
+            Mutant { name: "destage-version", dies_by: "invariant: a flush" },
+            Mutant { name: "flush-one-look", dies_by: "deadlock" },
+        ],
     }
     .check(|| {
-        let unit = Unit::new(2);
+        let unit = Unit::with_slots(2);
         unit.write(OwnerId(0), key(1), 1);
         let host: Actor = |unit| {
             unit.write(HOST, key(1), 2);
             let upto = unit.cache.dirty_mark();
             while unit.destage() {}
-            if !unit.cache.wait_clean(HOST, upto).unwrap() {
+            if !unit.cache.wait_clean(HOST, BackingId(1), upto).unwrap() {
                 assert_eq!(unit.wait(HOST), Answer::Granted);
             }
             let drive = *unit.drive.lock();
             assert_eq!(drive, 2, "invariant: a flush ends when the drive has what came before it");
         };
         run(&unit, &[host, |unit| while unit.destage() {}]);
+    });
+}
+
+#[test]
+fn flush_against_failure() {
+    Model {
+        name: "cache-flush-failure",
+        protocol: "flush: a destage of its volume fails, is tried again and written",
+        bounds: &[Bound::Preemptions(4)],
+        deep: &[Bound::UnboundedFor(120)],
+        floor: 41_400,
+        mutants: &[Mutant { name: "retry-counted", dies_by: "invariant: no more places" }],
+    }
+    .check(|| {
+        let unit = Unit::with_slots(1);
+        unit.write(OwnerId(0), key(1), 2);
+        let host: Actor = |unit| {
+            let upto = unit.cache.dirty_mark();
+            match unit.cache.wait_clean(HOST, BackingId(1), upto) {
+                Ok(false) if unit.wait(HOST) == Answer::Cancelled => {}
+                Ok(_) => {
+                    let drive = *unit.drive.lock();
+                    assert_eq!(drive, 2, "invariant: a flush ends when the drive has its data");
+                }
+                Err(error) => assert_eq!(error, CacheError::DestageFailed { key: key(1) }),
+            }
+        };
+        let fails: Actor = |unit| {
+            if let Some(destage) = unit.cache.next_dirty(None) {
+                unit.deliver(unit.cache.destage_done(destage, false));
+            }
+        };
+        let tries_again: Actor = |unit| {
+            unit.cache.retry_failed(BackingId(1));
+            unit.destage();
+        };
+        run(&unit, &[host, fails, tries_again]);
+        let counts = unit.cache.counts();
+        let agree = counts.dirty_permits == 0 && counts.waiters == 0;
+        assert!(agree, "invariant: a flush is answered and its slot is counted once");
+    });
+}
+
+#[test]
+fn flush_against_purge() {
+    Model {
+        name: "cache-flush-purge",
+        protocol: "flush: its track is purged, written again and destaged",
+        bounds: &[Bound::Preemptions(3), Bound::Unbounded],
+        deep: &[],
+        floor: 555,
+        mutants: &[Mutant { name: "purge-strikes", dies_by: "deadlock" }],
+    }
+    .check(|| {
+        let unit = Unit::with_slots(1);
+        unit.write(OwnerId(0), key(1), 1);
+        let host: Actor = |unit| {
+            let upto = unit.cache.dirty_mark();
+            if !unit.cache.wait_clean(HOST, BackingId(1), upto).unwrap() {
+                assert_eq!(unit.wait(HOST), Answer::Granted);
+            }
+            let drive = *unit.drive.lock();
+            assert!(upto < 2 || drive == 2, "invariant: a flush waits for what came before it");
+        };
+        let again: Actor = |unit| {
+            unit.deliver(unit.cache.purge(BackingId(1), None));
+            unit.write(OTHER, key(1), 2);
+            unit.destage();
+        };
+        run(&unit, &[host, again]);
+        unit.check_clean();
     });
 }
 
@@ -264,7 +337,7 @@ fn eviction_against_pin() {
         mutants: &[Mutant { name: "press-first", dies_by: "deadlock" }],
     }
     .check(|| {
-        let unit = Unit::new(1);
+        let unit = Unit::with_slots(1);
         unit.write(OwnerId(0), key(1), 1);
         unit.destage();
         run(&unit, &[|unit| unit.write(HOST, key(2), 2), |unit| unit.read(key(1))]);
@@ -281,11 +354,11 @@ fn two_owners_and_room_for_one() {
         protocol: "admission: two owners, room for one",
         bounds: &[Bound::Preemptions(3), Bound::Unbounded],
         deep: &[],
-        floor: 318,
+        floor: 313,
         mutants: &[Mutant { name: "admit-wake", dies_by: "deadlock" }],
     }
     .check(|| {
-        let unit = Unit::new(1);
+        let unit = Unit::with_slots(1);
         run(&unit, &[|unit| hold(unit, HOST), |unit| hold(unit, OTHER)]);
         assert_eq!(unit.cache.counts().buffers, 0, "invariant: no room leaks");
     });
@@ -298,11 +371,11 @@ fn cancel_against_grant() {
         protocol: "admission: an owner gives up while it is granted room",
         bounds: &[Bound::Preemptions(3), Bound::Unbounded],
         deep: &[],
-        floor: 194,
+        floor: 124,
         mutants: &[Mutant { name: "cancel-granted", dies_by: "invariant: no room leaks" }],
     }
     .check(|| {
-        let unit = Unit::new(1);
+        let unit = Unit::with_slots(1);
         let gives_up: Actor = |unit| match unit.cache.admit(OTHER, 1, 0).unwrap() {
             Admit::Granted(room) => unit.deliver(unit.cache.return_room(room)),
             Admit::Queued => unit.deliver(unit.cache.cancel(OTHER)),

@@ -20,7 +20,6 @@ fn config(capacity_slots: usize, write_pending_limit_slots: usize) -> CacheConfi
         shards: 1,
         write_pending_limit_slots,
         waiters_max: 4,
-        destage_reserve_buffers: 0,
     }
 }
 
@@ -28,8 +27,15 @@ fn cache(capacity_slots: usize) -> Cache {
     Cache::new(config(capacity_slots, capacity_slots)).unwrap()
 }
 
+const A: BackingId = BackingId(1);
+const B: BackingId = BackingId(2);
+
 fn key(track: u64) -> SlotKey {
-    SlotKey { backing: BackingId(1), track: TrackNo(track) }
+    SlotKey { backing: A, track: TrackNo(track) }
+}
+
+fn key_of(backing: BackingId, track: u64) -> SlotKey {
+    SlotKey { backing, track: TrackNo(track) }
 }
 
 fn blocks(start: u64, end: u64) -> BlockMask {
@@ -139,7 +145,7 @@ fn a_read_hits_only_where_all_is_valid() {
     let mut room = room(&cache, 1, 1);
     let write = cache.begin_write(key(1), BLOCKS, &mut room);
     assert!(cache.read(key(1), blocks(1, 2)).is_none(), "a writer has it in place");
-    cache.abandon_write(write);
+    cache.commit_write(write, BlockMask::NONE, &mut room);
     cache.return_room(room);
     assert_eq!(show(&cache, key(1)), ".11.");
     assert_eq!((cache.counts().hits, cache.counts().misses), (1, 3));
@@ -206,22 +212,166 @@ fn a_failed_destage_keeps_the_data_until_it_is_tried_again() {
     write_each(&cache, [1, 2], all());
     let upto = cache.dirty_mark();
     write(&cache, key(3), all(), 1);
-    assert_eq!(cache.wait_clean(OwnerId(1), upto), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(1), A, upto), Ok(false));
     assert_eq!(cache.needs_destage().clean_upto, Some(upto));
     let destage = cache.next_dirty(None).unwrap();
     assert_eq!(cache.destage_done(destage, false), [(OwnerId(1), Answer::Cancelled)]);
     let failed = CacheError::DestageFailed { key: key(1) };
-    assert_eq!(cache.wait_clean(OwnerId(2), upto), Err(failed));
+    assert_eq!(cache.wait_clean(OwnerId(2), A, upto), Err(failed));
     assert_eq!(destage_all(&cache), [2, 3], "a failed slot is not offered");
     let state =
         SlotState { valid: all(), dirty: all(), destaging: false, pinned: false, failed: true };
     assert_eq!(cache.state(key(1)), Some(state));
-    assert_eq!(cache.retry_failed(BackingId(2)), 0);
-    assert_eq!(cache.retry_failed(BackingId(1)), 1);
-    assert_eq!(cache.wait_clean(OwnerId(2), upto), Ok(false));
+    assert_eq!(cache.retry_failed(B), 0);
+    assert_eq!(cache.retry_failed(A), 1);
+    assert_eq!(cache.wait_clean(OwnerId(2), A, upto), Ok(false));
     let destage = cache.next_dirty(Some(upto)).unwrap();
     assert_eq!(cache.destage_done(destage, true), [(OwnerId(2), Answer::Granted)]);
-    assert_eq!(cache.wait_clean(OwnerId(3), upto), Ok(true));
+    assert_eq!(cache.wait_clean(OwnerId(3), A, upto), Ok(true));
+}
+
+#[test]
+fn slots_that_failed_hold_up_no_other_volume() {
+    let cache = Cache::new(config(8, 3)).unwrap();
+    write_each(&cache, [1, 2, 3], all());
+    assert!(matches!(cache.admit(OwnerId(1), 1, 1), Ok(Admit::Queued)), "at the limit");
+    let failing: Vec<_> = std::iter::from_fn(|| cache.next_dirty(None)).collect();
+    let wakes: Wakes = failing.into_iter().flat_map(|d| cache.destage_done(d, false)).collect();
+    assert_eq!(wakes, [(OwnerId(1), Answer::Granted)], "a place is free with the first");
+    assert_eq!(cache.return_room(cache.admitted(OwnerId(1))), []);
+    let need = cache.needs_destage();
+    assert_eq!((need.dirty_slots, need.offered_mark, cache.is_pressed()), (0, None, false));
+    for track in 0..9 {
+        write(&cache, key_of(B, track), all(), 1);
+        assert_eq!(destage_all(&cache), [track]);
+    }
+    write(&cache, key(1), blocks(0, 1), 2);
+    let counts = cache.counts();
+    assert_eq!((counts.dirty_slots, counts.failed_slots, counts.dirty_permits), (3, 3, 0));
+    // Two of B are dirty when the three are tried again: more than the limit, for a while.
+    for track in 0..2 {
+        write(&cache, key_of(B, track), all(), 2);
+    }
+    assert_eq!(cache.retry_failed(A), 3);
+    assert!(matches!(cache.admit(OwnerId(2), 1, 1), Ok(Admit::Queued)));
+    let mut order = Vec::new();
+    while let Some(destage) = cache.next_dirty(None) {
+        order.push(destage.key().track.0);
+        let granted = [(OwnerId(2), Answer::Granted)];
+        let expected = if order.len() == 3 { &granted[..] } else { &[] };
+        assert_eq!(cache.destage_done(destage, true), expected, "two are left");
+    }
+    assert_eq!(order, [1, 2, 3, 0, 1], "the failed ones are the oldest");
+    assert_eq!(cache.return_room(cache.admitted(OwnerId(2))), []);
+    assert_eq!((cache.counts().dirty_slots, cache.counts().failed_slots), (0, 0));
+}
+
+#[test]
+fn purging_failed_slots_frees_their_buffers_alone() {
+    let cache = Cache::new(config(2, 1)).unwrap();
+    for track in 0..2 {
+        write(&cache, key(track), all(), 1);
+        let destage = cache.next_dirty(None).unwrap();
+        assert_eq!(cache.destage_done(destage, false), []);
+    }
+    assert!(matches!(cache.admit(OwnerId(1), 1, 1), Ok(Admit::Queued)), "every buffer is kept");
+    assert!(matches!(cache.drop_slot(key(0)), DropOutcome::Dropped(wakes) if wakes.len() == 1));
+    assert_eq!(cache.purge(A, None), []);
+    cache.return_room(cache.admitted(OwnerId(1)));
+    let counts = cache.counts();
+    assert_eq!((counts.slots, counts.failed_slots, counts.dirty_permits), (0, 0, 0));
+}
+
+#[test]
+fn a_flush_waits_for_its_own_volume_alone() {
+    let cache = cache(8);
+    write(&cache, key_of(A, 1), all(), 1);
+    write(&cache, key_of(B, 1), all(), 1);
+    write(&cache, key_of(B, 2), all(), 1);
+    let upto = cache.dirty_mark();
+    assert_eq!(cache.wait_clean(OwnerId(1), A, upto), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(2), B, upto), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(3), BackingId(3), upto), Ok(true), "nothing is dirty");
+    let [of_a, of_b, last] = std::array::from_fn(|_| cache.next_dirty(None).unwrap());
+    assert_eq!(cache.destage_done(of_b, false), [(OwnerId(2), Answer::Cancelled)]);
+    let failed = CacheError::DestageFailed { key: key_of(B, 1) };
+    assert_eq!(cache.wait_clean(OwnerId(2), B, upto), Err(failed));
+    assert_eq!(cache.wait_clean(OwnerId(4), A, upto), Ok(false));
+    let both = [(OwnerId(1), Answer::Granted), (OwnerId(4), Answer::Granted)];
+    assert_eq!(cache.destage_done(of_a, true), both);
+    assert_eq!(cache.wait_clean(OwnerId(1), A, upto), Ok(true));
+    assert_eq!((cache.destage_done(last, true), cache.counts().waiters), (vec![], 0));
+}
+
+#[test]
+fn a_failed_destage_cancels_those_who_wait_for_it() {
+    let cache = cache(8);
+    write(&cache, key(1), all(), 1);
+    let first = cache.dirty_mark();
+    write(&cache, key(2), all(), 1);
+    let second = cache.dirty_mark();
+    assert_eq!(cache.wait_clean(OwnerId(1), A, first), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(2), A, second), Ok(false));
+    let [one, two] = std::array::from_fn(|_| cache.next_dirty(None).unwrap());
+    write(&cache, key(2), all(), 2);
+    let third = cache.dirty_mark();
+    assert_eq!(cache.wait_clean(OwnerId(3), A, third), Ok(false));
+    let cancelled = [(OwnerId(2), Answer::Cancelled), (OwnerId(3), Answer::Cancelled)];
+    assert_eq!(cache.destage_done(two, false), cancelled);
+    assert_eq!(cache.wait_clean(OwnerId(4), A, first), Ok(false), "that failed later");
+    assert_eq!(cache.wait_clean(OwnerId(5), A, u64::MAX).map_err(|_| ()), Err(()));
+    let both = [(OwnerId(1), Answer::Granted), (OwnerId(4), Answer::Granted)];
+    assert_eq!(cache.destage_done(one, true), both);
+    assert_eq!(cache.retry_failed(A), 1);
+    assert_eq!(cache.wait_clean(OwnerId(6), A, u64::MAX), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(7), A, second), Ok(false), "one destage writes both");
+    let again = cache.next_dirty(Some(second)).unwrap();
+    let both = [(OwnerId(7), Answer::Granted), (OwnerId(6), Answer::Granted)];
+    assert_eq!(cache.destage_done(again, true), both);
+}
+
+#[test]
+fn a_flush_ends_when_what_it_waits_for_goes() {
+    type Go = fn(&Cache) -> Wakes;
+    let go: [Go; 3] = [
+        |cache| cache.purge(A, None),
+        |cache| cache.purge(A, Some(TrackRange::one(TrackNo(1)))),
+        |cache| match cache.drop_slot(key(1)) {
+            DropOutcome::Dropped(wakes) => wakes,
+            other => panic!("{other:?}"),
+        },
+    ];
+    for go in go {
+        let cache = cache(4);
+        write_each(&cache, [1], all());
+        assert_eq!(cache.wait_clean(OwnerId(1), A, cache.dirty_mark()), Ok(false));
+        assert_eq!(go(&cache), [(OwnerId(1), Answer::Granted)]);
+        // The track's next content is another one.
+        write_each(&cache, [1], all());
+        assert_eq!(cache.wait_clean(OwnerId(2), A, cache.dirty_mark()), Ok(false));
+        let destage = cache.next_dirty(None).unwrap();
+        assert_eq!(cache.destage_done(destage, true), [(OwnerId(2), Answer::Granted)]);
+    }
+}
+
+#[test]
+fn a_flush_waits_for_what_was_put_back() {
+    let cache = cache(4);
+    write_each(&cache, [1], all());
+    let before = cache.dirty_mark();
+    let destage = cache.next_dirty(None).unwrap();
+    write_each(&cache, [1], all());
+    assert_eq!(cache.wait_clean(OwnerId(1), A, before), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(2), A, cache.dirty_mark()), Ok(false));
+    assert_eq!(cache.put_back(destage), []);
+    let destage = cache.next_dirty(Some(before)).unwrap();
+    write_each(&cache, [1], all());
+    assert_eq!(cache.wait_clean(OwnerId(3), A, cache.dirty_mark()), Ok(false));
+    assert_eq!(cache.cancel(OwnerId(1)), []);
+    assert_eq!(cache.destage_done(destage, true), [(OwnerId(2), Answer::Granted)]);
+    let destage = cache.next_dirty(None).unwrap();
+    assert_eq!(cache.destage_done(destage, true), [(OwnerId(3), Answer::Granted)]);
+    assert_eq!(cache.counts().waiters, 0);
 }
 
 #[test]
@@ -233,8 +383,8 @@ fn a_flush_waits_for_what_was_written_during_a_destage() {
     write(&cache, key(1), all(), 2);
     let after = cache.dirty_mark();
     write(&cache, key(2), all(), 1);
-    assert_eq!(cache.wait_clean(OwnerId(1), before), Ok(false));
-    assert_eq!(cache.wait_clean(OwnerId(2), after), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(1), A, before), Ok(false));
+    assert_eq!(cache.wait_clean(OwnerId(2), A, after), Ok(false));
     assert_eq!(cache.destage_done(in_flight, true), [(OwnerId(1), Answer::Granted)]);
     assert!(cache.next_dirty(Some(before)).is_none());
     let again = cache.next_dirty(Some(after)).unwrap();
@@ -267,19 +417,12 @@ fn room_is_granted_in_the_order_of_asking() {
 
 #[test]
 fn a_cache_dirty_through_and_through_makes_progress() {
-    let reserve = CacheConfig { destage_reserve_buffers: 1, ..config(4, 3) };
-    let cache = Cache::new(reserve).unwrap();
+    let cache = cache(3);
     write_each(&cache, [1, 2, 3], blocks(0, 1));
     assert!(matches!(cache.admit(OwnerId(1), 3, 3), Ok(Admit::Queued)));
     assert_eq!(cache.needs_destage().room_waiters, 1);
     let mut wakes = Wakes::new();
-    let only = cache.destage_buffer().expect("one buffer is kept");
-    assert!(cache.destage_buffer().is_none());
-    drop(only);
     while let Some(destage) = cache.next_dirty(None) {
-        // The rest of the track is read into a buffer that admissions cannot take.
-        let rest = cache.destage_buffer().expect("one buffer is kept");
-        wakes.extend(cache.install(destage.key(), rest, CheckArea::zeroed(BLOCKS), all()));
         wakes.extend(cache.destage_done(destage, true));
     }
     assert_eq!(wakes, [(OwnerId(1), Answer::Granted)]);
@@ -393,10 +536,10 @@ fn a_whole_track_replaces_the_slot() {
 fn memory_is_taken_when_it_is_used() {
     let capacity_slots = (10 << 30) / (64 << 10);
     let cache = Cache::new(CacheConfig::new(capacity_slots, 64 << 10)).unwrap();
-    let Ok(Admit::Granted(all)) = cache.admit(OwnerId(1), capacity_slots - 32, 1) else {
+    let Ok(Admit::Granted(all)) = cache.admit(OwnerId(1), capacity_slots, 1) else {
         panic!("an empty cache has room");
     };
-    assert_eq!(cache.counts().buffers, capacity_slots - 32);
+    assert_eq!(cache.counts().buffers, capacity_slots);
     cache.return_room(all);
     assert_eq!(cache.counts().buffers, 0);
 }
@@ -407,7 +550,7 @@ fn errors_say_what_was_asked_for_and_what_there_is() {
     let base = config(4, 4);
     insta::assert_snapshot!(made(CacheConfig { shards: 3, ..base }), @"3 shards: not a power of two up to 1024");
     insta::assert_snapshot!(made(CacheConfig { track_bytes: 700, ..base }), @"a track of 700 bytes: not 1 to 128 blocks of 512 bytes");
-    insta::assert_snapshot!(made(CacheConfig { destage_reserve_buffers: 4, ..base }), @"a capacity of 4 slots with 4 kept for destages: not between 5 and 1073741824");
+    insta::assert_snapshot!(made(config(0, 1)), @"a capacity of 0 slots: not between 1 and 1073741824");
     insta::assert_snapshot!(made(config(4, 5)), @"a write-pending limit of 5 slots: not between 1 and 4");
     let cache = cache(4);
     let refused = |cache: &Cache, buffers| match cache.admit(OwnerId(9), buffers, 1) {

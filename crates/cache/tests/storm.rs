@@ -2,7 +2,7 @@
 #![cfg(not(diptych_loom))]
 
 use diptych_cache::{
-    Admission, Admit, Cache, CacheConfig, Destage, DropOutcome, Pin, SlotKey, Wakes,
+    Admission, Admit, Cache, CacheConfig, CacheError, Destage, DropOutcome, Pin, SlotKey, Wakes,
 };
 use diptych_format::{
     Answer, BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, CheckArea, CheckField,
@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 const BLOCKS: u64 = 3;
 const TRACKS: u64 = 8;
-const BACKING: BackingId = BackingId(1);
 
 type Track = [u8; BLOCKS as usize];
 type Volume = [Track; TRACKS as usize];
@@ -27,10 +26,10 @@ enum Action {
     Refer { from: u64, to: u64 },
     Take { urgent: bool },
     End(usize, Outcome),
-    Retry,
+    Retry(BackingId),
     Drop(u64),
     Purge(u64),
-    Flush,
+    Flush(BackingId),
     Cancel(usize),
     Release(usize),
 }
@@ -73,11 +72,20 @@ struct Storm {
     destages: Vec<(Destage, bool)>,
     holds: Vec<Admission>,
     waiting: BTreeMap<OwnerId, Job>,
-    flushes: BTreeMap<OwnerId, Volume>,
+    flushes: BTreeMap<OwnerId, (BackingId, Volume)>,
+    /// The backing whose destage is failing.
+    failing: Option<BackingId>,
+    /// Slots that count against the write-pending limit, and permits, at the last look.
+    counted: usize,
 }
 
+/// Odd and even tracks are of different volumes.
 fn key(track: u64) -> SlotKey {
-    SlotKey { backing: BACKING, track: TrackNo(track) }
+    SlotKey { backing: BackingId(1 + (track % 2) as u32), track: TrackNo(track) }
+}
+
+fn tracks_of(backing: BackingId) -> impl Iterator<Item = u64> {
+    (0..TRACKS).filter(move |&track| key(track).backing == backing)
 }
 
 fn all() -> BlockMask {
@@ -85,7 +93,7 @@ fn all() -> BlockMask {
 }
 
 fn field(track: u64, index: u64, value: u8) -> CheckField {
-    let la = LogicalAddress { backing: BACKING, block: BlockNo(track * BLOCKS + index) };
+    let la = LogicalAddress { backing: key(track).backing, block: BlockNo(track * BLOCKS + index) };
     CheckField::of(&[value; BLOCK_BYTES], la, Generation(u64::from(value)))
 }
 
@@ -106,6 +114,8 @@ impl Storm {
             holds: Vec::new(),
             waiting: BTreeMap::new(),
             flushes: BTreeMap::new(),
+            failing: None,
+            counted: 0,
         }
     }
 
@@ -140,7 +150,7 @@ impl Storm {
                 }
             }
             Action::End(n, outcome) if n < self.destages.len() => self.end(n, outcome),
-            Action::Retry => drop(self.cache.retry_failed(BACKING)),
+            Action::Retry(backing) => self.retry(backing),
             Action::Drop(track) => {
                 let in_flight = self.destages.iter().any(|(d, _)| d.key() == key(track));
                 let outcome = self.cache.drop_slot(key(track));
@@ -155,16 +165,11 @@ impl Storm {
                     *purged |= destage.key() == key(track);
                 }
                 let range = TrackRange::one(TrackNo(track));
-                let wakes = self.cache.purge(BACKING, Some(range));
+                let wakes = self.cache.purge(key(track).backing, Some(range));
                 self.forget(track);
                 self.deliver(wakes);
             }
-            Action::Flush => {
-                let owner = self.owner();
-                if self.cache.wait_clean(owner, self.cache.dirty_mark()) == Ok(false) {
-                    self.flushes.insert(owner, self.truth);
-                }
-            }
+            Action::Flush(backing) => self.flush(backing),
             Action::Cancel(n) => {
                 let owners = self.waiting.keys().chain(self.flushes.keys());
                 if let Some(&owner) = owners.clone().nth(n) {
@@ -187,7 +192,7 @@ impl Storm {
     /// What was dirty in the slot is gone: the drive's data is the truth.
     fn forget(&mut self, track: u64) {
         self.truth[track as usize] = self.drive[track as usize];
-        for volume in self.flushes.values_mut() {
+        for (_, volume) in self.flushes.values_mut() {
             volume[track as usize] = Track::default();
         }
     }
@@ -209,10 +214,12 @@ impl Storm {
                 assert_eq!(answer, Answer::Granted);
                 let room = self.cache.admitted(owner);
                 self.perform(job, room);
-            } else if let Some(then) = self.flushes.remove(&owner) {
-                let on_drive = self.drive.iter().flatten().zip(then.iter().flatten());
-                let complete = on_drive.clone().all(|(drive, then)| drive >= then);
-                assert!(complete || answer == Answer::Cancelled, "a flush is complete");
+            } else if let Some((backing, then)) = self.flushes.remove(&owner) {
+                if answer == Answer::Cancelled {
+                    assert_eq!(self.failing, Some(backing), "only its own volume cancels a flush");
+                } else {
+                    assert!(self.is_on_drive(backing, &then), "a flush is complete");
+                }
             }
         }
     }
@@ -274,7 +281,7 @@ impl Storm {
                     checks.set(index, field(to, index, value));
                 }
                 // The values of a flush are compared by age; these are not in that order.
-                self.flushes.values_mut().for_each(|v| v[to as usize] = Track::default());
+                self.flushes.values_mut().for_each(|(_, v)| v[to as usize] = Track::default());
                 self.cache.mark_shared(key(from));
                 let (data, checks, key) = (pin.handle(), Arc::new(checks), key(to));
                 wakes.extend(self.cache.put(key, data, checks, all(), true, true, &mut room));
@@ -307,15 +314,47 @@ impl Storm {
             Outcome::PutBack => self.cache.put_back(destage),
             _ => self.cache.destage_done(destage, outcome == Outcome::Written),
         };
+        self.failing = (outcome == Outcome::Failed).then_some(key(track).backing);
         self.deliver(wakes);
+        self.failing = None;
     }
 
-    fn check(&self) {
+    fn flush(&mut self, backing: BackingId) {
+        let owner = self.owner();
+        match self.cache.wait_clean(owner, backing, self.cache.dirty_mark()) {
+            Ok(true) => assert!(self.is_on_drive(backing, &self.truth), "clean is on the drive"),
+            Ok(false) => drop(self.flushes.insert(owner, (backing, self.truth))),
+            Err(CacheError::DestageFailed { key }) => {
+                assert_eq!(key.backing, backing, "only its own volume fails a flush");
+                assert!(self.cache.state(key).is_some_and(|state| state.failed));
+            }
+            Err(_) => {} // too many wait
+        }
+    }
+
+    fn is_on_drive(&self, backing: BackingId, then: &Volume) -> bool {
+        tracks_of(backing).all(|track| {
+            let (drive, then) = (self.drive[track as usize], then[track as usize]);
+            drive.iter().zip(then).all(|(drive, then)| *drive >= then)
+        })
+    }
+
+    fn retry(&mut self, backing: BackingId) {
+        let failed = |track: &u64| self.cache.state(key(*track)).is_some_and(|s| s.failed);
+        let failed = tracks_of(backing).filter(failed).count();
+        assert_eq!(self.cache.retry_failed(backing), failed);
+        self.counted += failed;
+    }
+
+    fn check(&mut self) {
         let config = self.cache.config();
         let counts = self.cache.counts();
-        let dirty = counts.dirty_slots + counts.dirty_permits;
-        assert!(dirty <= config.write_pending_limit_slots, "the write-pending limit holds");
-        assert!(counts.buffers <= config.admission_buffers_max(), "the destage reserve holds");
+        let counted = counts.dirty_slots - counts.failed_slots + counts.dirty_permits;
+        // Only slots that are tried again exceed it.
+        let most = config.write_pending_limit_slots.max(self.counted);
+        assert!(counted <= most, "the write-pending limit holds");
+        self.counted = counted;
+        assert!(counts.buffers <= config.capacity_slots, "the capacity holds");
         assert_eq!(counts.waiters, self.waiting.len() + self.flushes.len(), "nobody is forgotten");
         for track in 0..TRACKS {
             let state = self.cache.state(key(track)).unwrap_or_default();
@@ -326,6 +365,10 @@ impl Storm {
                 assert!(!newer || state.dirty.has(index), "what the drive has not is dirty");
             }
             self.check_content(track);
+        }
+        for (backing, _) in self.flushes.values() {
+            let dirty = |track| self.cache.state(key(track)).is_some_and(|s| !s.dirty.is_empty());
+            assert!(tracks_of(*backing).any(dirty), "nobody waits for nothing");
         }
     }
 
@@ -342,7 +385,8 @@ impl Storm {
     /// Gives everything back and destages everything.
     fn finish(mut self) {
         loop {
-            self.cache.retry_failed(BACKING);
+            self.act(Action::Retry(BackingId(1)));
+            self.act(Action::Retry(BackingId(2)));
             self.destages.extend(self.cache.next_dirty(None).map(|destage| (destage, false)));
             if !self.pins.is_empty() {
                 self.unpin(0);
@@ -357,7 +401,9 @@ impl Storm {
         }
         assert!(self.waiting.is_empty() && self.flushes.is_empty(), "every wait ends");
         assert_eq!(self.drive, self.truth);
-        drop(self.cache.purge(BACKING, None));
+        for backing in [BackingId(1), BackingId(2)] {
+            assert_eq!(self.cache.purge(backing, None), []);
+        }
         let counts = self.cache.counts();
         assert_eq!((counts.slots, counts.dirty_slots, counts.dirty_permits), (0, 0, 0));
         assert_eq!(counts.buffers, 0);
@@ -373,6 +419,7 @@ fn mask() -> impl Strategy<Value = BlockMask> {
 
 fn action() -> impl Strategy<Value = Action> {
     let track = || 0..TRACKS;
+    let backing = || (1..=2_u32).prop_map(BackingId);
     let outcome = prop_oneof![
         6 => Just(Outcome::Written),
         1 => Just(Outcome::Failed),
@@ -389,10 +436,10 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (track(), track()).prop_map(|(from, to)| Action::Refer { from, to }),
         6 => any::<bool>().prop_map(|urgent| Action::Take { urgent }),
         6 => (0..3_usize, outcome).prop_map(|(n, outcome)| Action::End(n, outcome)),
-        1 => Just(Action::Retry),
+        1 => backing().prop_map(Action::Retry),
         1 => track().prop_map(Action::Drop),
         1 => track().prop_map(Action::Purge),
-        2 => Just(Action::Flush),
+        2 => backing().prop_map(Action::Flush),
         1 => (0..3_usize).prop_map(Action::Cancel),
         2 => (0..3_usize).prop_map(Action::Release),
     ]
@@ -403,7 +450,7 @@ proptest! {
 
     #[test]
     fn nothing_is_lost_and_every_wait_ends(
-        (capacity_slots, limit, shards_log2, reserve) in (3..7_usize, 1..4_usize, 0..3_u32, 0..2_usize),
+        (capacity_slots, limit, shards_log2) in (2..7_usize, 1..4_usize, 0..3_u32),
         actions in prop::collection::vec(action(), 1..200),
     ) {
         let mut storm = Storm::new(CacheConfig {
@@ -412,7 +459,6 @@ proptest! {
             shards: 1 << shards_log2,
             write_pending_limit_slots: limit.min(capacity_slots),
             waiters_max: 5,
-            destage_reserve_buffers: reserve,
         });
         for action in actions {
             storm.act(action);
