@@ -5,17 +5,19 @@ use crate::core::Core;
 use crate::failure;
 use crate::held::Waiting;
 use crate::history::{HistoryEntry, Message};
-use crate::{Effect, Event};
-use diptych_cache::{CacheError, Destage};
+use crate::job::JobMailbox;
+use crate::{Effect, Event, Wakes};
+use diptych_cache::{Cache, CacheError, Destage};
 use diptych_cha::HostError;
 use diptych_dka::{self as dka, TrackWrite, write_track};
 use diptych_format::{Answer, LdevId, Need, TrackNo, Wait};
 use diptych_shared::{Change, VolumeState};
+use diptych_sync::Arc;
 
 /// One destage job: writes dirty tracks, the oldest first, while there is a reason to. It takes no
 /// claim: it writes a snapshot, its slot pinned.
-pub(crate) async fn destage(m: &Mailbox, core: &Core) {
-    let _running = Running { m, core };
+pub(crate) async fn destage(running: Running) {
+    let (m, core): (&Mailbox, &Core) = (&running.m, &running.core);
     for _ in 0..core.config.destage_batch_tracks {
         let asked = core.scheduler.lock().destage_mark();
         let next = asked.and_then(|upto| core.cache.next_dirty(Some(upto)));
@@ -28,13 +30,19 @@ pub(crate) async fn destage(m: &Mailbox, core: &Core) {
     }
 }
 
-/// A destage job, counted by the scheduler.
-struct Running<'a> {
-    m: &'a Mailbox,
-    core: &'a Core,
+/// A destage job, counted by the scheduler from the moment it is due.
+pub(crate) struct Running {
+    m: JobMailbox,
+    core: Arc<Core>,
 }
 
-impl Drop for Running<'_> {
+impl Running {
+    pub(crate) fn new(m: JobMailbox, core: Arc<Core>) -> Self {
+        Self { m, core }
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         self.core.scheduler.lock().destage_ended();
         self.m.kick();
@@ -53,17 +61,27 @@ impl UnderWay<'_> {
         self.snapshot.as_ref().expect("a destage until it is ended")
     }
 
-    fn end(mut self, written: bool) {
-        let snapshot = self.snapshot.take().expect("a destage is ended once");
-        self.m.wake(self.core.cache.destage_done(snapshot, written));
+    /// The volume, if it is still there.
+    fn end(mut self, written: bool) -> Option<LdevId> {
+        self.end_by(|cache, snapshot| cache.destage_done(snapshot, written))
+    }
+
+    fn end_by(&mut self, how: impl FnOnce(&Cache, Destage) -> Wakes) -> Option<LdevId> {
+        let snapshot = self.snapshot.take()?;
+        let backing = snapshot.key().backing;
+        self.m.wake(how(&self.core.cache, snapshot));
+        let ldev = self.core.backings.lock().get(&backing).copied();
+        if ldev.is_none() {
+            // The volume is gone: its place was kept for this destage.
+            self.core.free_backing(backing);
+        }
+        ldev
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some(snapshot) = self.snapshot.take() {
-            self.m.wake(self.core.cache.put_back(snapshot));
-        }
+        self.end_by(Cache::put_back);
     }
 }
 
@@ -78,13 +96,8 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
         dirty: snapshot.dirty(),
     };
     let written = write_track(m, &home, key.track, write).await.is_ok();
-    under_way.end(written);
-    let ldev = core.backings.lock().get(&key.backing).copied();
-    match ldev {
-        Some(ldev) if !written => destage_failed(m, core, ldev, key.track),
-        Some(_) => {}
-        // The volume is gone: its place was kept for this destage.
-        None => core.free_backing(key.backing),
+    if let (Some(ldev), false) = (under_way.end(written), written) {
+        destage_failed(m, core, ldev, key.track);
     }
 }
 

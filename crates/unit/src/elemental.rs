@@ -5,21 +5,20 @@ use crate::change::{copy_ahead, wanted_for_change};
 use crate::copy_track::Why;
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
+use crate::job::JobMailbox;
 use crate::scheduler::{Ended, Turn, TurnEnd};
 use diptych_format::{PairId, TrackNo, TrackRange};
 use diptych_shared::{FamilyState, Pair, PairStatus};
-use diptych_sync::mutant;
+use diptych_sync::{Arc, mutant};
 
 /// Tracks looked at in one search for one that is not busy.
 const SEARCH_TRACKS: usize = 32;
 
 /// One turn: up to `pace` tracks of one pair. Fig. 5 starts the next turn when this one has ended
 /// (502), as long as the pair's status says so (501) and bits are left (503).
-pub(crate) async fn elemental_copy(m: &Mailbox, core: &Core, turn: Turn) {
-    let mut lane =
-        Lane { m, core, turn, ended: Ended { end: TurnEnd::Stopped, copied_any: false } };
-    for _ in 0..turn.pace.tracks() {
-        lane.ended.end = copy_next(m, core, &turn).await;
+pub(crate) async fn elemental_copy(mut lane: Lane) {
+    for _ in 0..lane.turn.pace.tracks() {
+        lane.ended.end = copy_next(&lane.m, &lane.core, &lane.turn).await;
         if lane.ended.end != TurnEnd::Copied {
             break;
         }
@@ -28,15 +27,23 @@ pub(crate) async fn elemental_copy(m: &Mailbox, core: &Core, turn: Turn) {
     // 608: the lane says how its turn ended.
 }
 
-/// A lane in its turn, counted by the scheduler.
-struct Lane<'a> {
-    m: &'a Mailbox,
-    core: &'a Core,
+/// A lane in its turn, counted by the scheduler from the moment it is due.
+pub(crate) struct Lane {
+    m: JobMailbox,
+    core: Arc<Core>,
     turn: Turn,
     ended: Ended,
 }
 
-impl Drop for Lane<'_> {
+impl Lane {
+    pub(crate) fn new(m: JobMailbox, core: Arc<Core>, turn: Turn) -> Self {
+        // One that is dropped before it knows better leaves its tracks to the next.
+        let ended = Ended { end: TurnEnd::Busy, copied_any: false };
+        Self { m, core, turn, ended }
+    }
+}
+
+impl Drop for Lane {
     fn drop(&mut self) {
         let (now, rest_unit_ns) = (self.m.now(), self.core.config.copy_rest_ns);
         self.core.scheduler.lock().turn_ended(self.turn, self.ended, now, rest_unit_ns);

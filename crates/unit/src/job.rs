@@ -9,19 +9,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+/// The mailbox of a job, as what the job is made of holds it.
+// Handed from thread to thread with the job; only its owner touches it.
+pub(crate) type JobMailbox = Arc<Mailbox>;
+
 /// A job. It runs only inside [`Job::step`] and never blocks.
 ///
 /// After each step the driver passes on [`Job::take_signals`]. A job that is dropped gives back what
 /// it holds; its last signals come from [`Job::cancel`].
 pub struct Job<O> {
-    // Handed from thread to thread with the job; only its owner touches it.
-    mailbox: Arc<Mailbox>,
+    mailbox: JobMailbox,
     future: Pin<Box<dyn Future<Output = O> + Send>>,
 }
 
 impl<O> Job<O> {
     /// Makes a job of the future that `body` makes of its mailbox.
-    pub(crate) fn new<F>(owner: OwnerId, body: impl FnOnce(Arc<Mailbox>) -> F) -> Self
+    pub(crate) fn new<F>(owner: OwnerId, body: impl FnOnce(JobMailbox) -> F) -> Self
     where
         F: Future<Output = O> + Send + 'static,
     {
@@ -63,7 +66,9 @@ impl<O> Job<O> {
         self.mailbox.take_signals()
     }
 
-    /// Drops the job where it stands: it gives back its claim, its room and its pins.
+    /// Drops the job where it stands: it gives back its claim, its room and its pins. What it asked
+    /// for is either done or is not done any more: a request that a drive carried out afterwards
+    /// could overwrite what is newer.
     pub fn cancel(self) -> (Wakes, bool) {
         let Self { mailbox, future } = self;
         drop(future);

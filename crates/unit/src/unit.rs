@@ -2,8 +2,8 @@
 
 use crate::commands::command;
 use crate::core::{Core, Shape};
-use crate::destage::{destage, flush};
-use crate::elemental::elemental_copy;
+use crate::destage::{Running, destage, flush};
+use crate::elemental::{Lane, elemental_copy};
 use crate::history::{HistoryEntry, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
@@ -278,11 +278,11 @@ impl Unit {
         let mut jobs = Vec::with_capacity(turns.len() + destages);
         for turn in turns {
             let core = core.clone();
-            jobs.push(Job::new(owner(), |m| async move { elemental_copy(&m, &core, turn).await }));
+            jobs.push(Job::new(owner(), |m| elemental_copy(Lane::new(m, core, turn))));
         }
         for _ in 0..destages {
             let core = core.clone();
-            jobs.push(Job::new(owner(), |m| async move { destage(&m, &core).await }));
+            jobs.push(Job::new(owner(), |m| destage(Running::new(m, core))));
         }
         Due { jobs, next }
     }
