@@ -181,7 +181,7 @@ fn destages_against_writer() {
         name: "cache-destage-writer",
         protocol: "destage order: two destages and a writer on one slot",
         bounds: &[Bound::Preemptions(4)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 45_500,
         mutants: &[
             Mutant { name: "destage-version", dies_by: "invariant: a clean slot" },
@@ -231,7 +231,7 @@ fn flush_against_destage() {
         name: "cache-flush",
         protocol: "flush: what was written before it, against a destage in flight",
         bounds: &[Bound::Preemptions(4)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 3_030,
         mutants: &[
             Mutant { name: "destage-version", dies_by: "invariant: a flush" },
@@ -261,7 +261,7 @@ fn flush_against_failure() {
         name: "cache-flush-failure",
         protocol: "flush: a destage of its volume fails, is tried again and written",
         bounds: &[Bound::Preemptions(4)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 41_400,
         mutants: &[Mutant { name: "retry-counted", dies_by: "invariant: no more places" }],
     }

@@ -32,6 +32,7 @@
 //! | [`cha`](mod@cha) | command and answer blocks, ports, counters of the host channels |
 //! | [`unit`](mod@unit) | the control unit as jobs and effects, without a thread or a clock |
 //! | [`rt`](mod@rt) | the control unit on threads |
+//! | [`sim`](mod@sim) | the control unit in virtual time |
 //!
 //! Invariants:
 //! - This crate adds nothing to the layers: no type, no function, no state.
@@ -89,5 +90,6 @@ pub use diptych_drr as drr;
 pub use diptych_format as format;
 pub use diptych_rt as rt;
 pub use diptych_shared as shared;
+pub use diptych_sim as sim;
 pub use diptych_sync as sync;
 pub use diptych_unit as unit;

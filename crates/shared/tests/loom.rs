@@ -134,7 +134,7 @@ fn claims_exclude() {
         name: "claims_exclude",
         protocol: "two owners of overlapping tracks, a third beside them in the same map word",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(600)],
+        deep: &[Bound::UnboundedFor(30)],
         floor: 12_500,
         mutants: &[Mutant {
             name: "claim-exclusive",
@@ -179,7 +179,7 @@ fn claims_are_not_overtaken() {
         name: "claims_are_not_overtaken",
         protocol: "the whole family is asked for while single tracks come and go",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(600)],
+        deep: &[Bound::UnboundedFor(30)],
         floor: 8_800,
         mutants: &[Mutant {
             name: "claim-fifo",
@@ -221,7 +221,7 @@ fn a_merge_moves_who_waits() {
         name: "a_merge_moves_who_waits",
         protocol: "two families are merged while claims of both are asked for",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(600)],
+        deep: &[Bound::UnboundedFor(30)],
         floor: 23_000,
         mutants: &[Mutant { name: "moved-on-merge", dies_by: "deadlock" }],
     }
@@ -261,7 +261,7 @@ fn a_split_moves_who_waits() {
         name: "a_split_moves_who_waits",
         protocol: "a family falls apart while claims of it are asked for",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(600)],
+        deep: &[Bound::UnboundedFor(30)],
         floor: 18_000,
         mutants: &[Mutant { name: "moved-on-split", dies_by: "deadlock" }],
     }

@@ -30,6 +30,9 @@ pub(crate) struct CheckReport {
     pub(crate) writes_in_flight_in: u64,
     /// Of these, writes of which only a part is in the image, or which are in out of order.
     pub(crate) writes_torn: u64,
+    /// SHA-256 of the image at the instant, made of the import and of the writes the ledger has in
+    /// it; where a write was in flight, as it went.
+    pub(crate) image_sha256: String,
     /// SHA-256 of the image's blocks, as they lie on the drive.
     pub(crate) sha256: String,
 }
@@ -37,7 +40,8 @@ pub(crate) struct CheckReport {
 impl CheckReport {
     /// All that is wrong.
     pub(crate) fn wrong(&self) -> u64 {
-        self.wrong_codes + self.wrong_contents + self.writes_torn
+        let digests = u64::from(self.image_sha256 != self.sha256);
+        self.wrong_codes + self.wrong_contents.max(digests) + self.writes_torn
     }
 }
 
@@ -61,7 +65,7 @@ pub(crate) fn check(
     let geometry = volume.geometry;
     let image_blocks = expected.image.block_count();
     let mut judge = Judge::new(expected.ledger, expected.cut, image_blocks);
-    let mut digest = Sha256::new();
+    let (mut digest, mut image_digest) = (Sha256::new(), Sha256::new());
     let (mut wrong_codes, mut wrong_contents, mut blocks) = (0, 0, 0);
     let mut wanted = vec![0; geometry.track_bytes()];
     let mut found = vec![0; geometry.track_bytes()];
@@ -85,13 +89,19 @@ pub(crate) fn check(
         let whole = BlockRange::new(first_block, geometry.blocks_per_track());
         expected.image.read(whole, &mut wanted)?;
         blocks += whole.count();
-        let both = found.chunks_exact(BLOCK_BYTES).zip(wanted.chunks_exact(BLOCK_BYTES));
-        for (no, (found, imported)) in whole.iter().zip(both) {
-            let origin = origin(&judge, expected.seed, no, found, imported);
-            wrong_contents += u64::from(!judge.allows(no.0, origin));
+        let both = found.chunks_exact(BLOCK_BYTES).zip(wanted.chunks_exact_mut(BLOCK_BYTES));
+        for (no, (found, wanted)) in whole.iter().zip(both) {
+            let origin = origin(&judge, expected.seed, no, found, wanted);
+            match origin {
+                _ if !judge.allows(no.0, origin) => wrong_contents += 1,
+                Origin::Write(id) => marked::fill(wanted, expected.seed, id, no),
+                Origin::Imported | Origin::Unknown => {}
+            }
         }
         let of_image = image_blocks.saturating_sub(first_block.0).min(whole.count());
-        digest.update(&found[..of_image as usize * BLOCK_BYTES]);
+        let of_image = ..of_image as usize * BLOCK_BYTES;
+        digest.update(&found[of_image]);
+        image_digest.update(&wanted[of_image]);
     }
     let InFlight { writes, writes_in, torn } = judge.in_flight();
     Ok(CheckReport {
@@ -103,6 +113,7 @@ pub(crate) fn check(
         writes_in_flight: writes,
         writes_in_flight_in: writes_in,
         writes_torn: torn,
+        image_sha256: hex(&image_digest.finalize()),
         sha256: hex(&digest.finalize()),
     })
 }

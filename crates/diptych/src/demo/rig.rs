@@ -77,7 +77,7 @@ impl Rig {
         for (group_no, ldev) in LDEVS.into_iter().enumerate() {
             unit.add_volume(ldev, geometry, group_no)?;
         }
-        unit.set_reserved(LDEVS[1], true, diptych_format::Time::ZERO)?;
+        unit.set_reserved(LDEVS[1], true, Time::ZERO)?;
 
         let port = PortId::new(1, 0).expect("the first channel of the first cluster");
         let cha = ChannelAdapter::new(0, [port]);

@@ -41,7 +41,8 @@ impl Table {
         self.count("writes in flight at the instant", check.writes_in_flight);
         self.count("  of these in the image", check.writes_in_flight_in);
         self.count("  torn or out of order", check.writes_torn);
-        self.row("SHA-256", &check.sha256);
+        self.row("SHA-256 of the image", &check.image_sha256);
+        self.row("SHA-256 on the drive", &check.sha256);
     }
 
     fn again(&mut self, head: &str, again: &AgainReport) {
