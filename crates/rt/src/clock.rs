@@ -1,7 +1,7 @@
 //! The driver's clock.
 
 use diptych_format::Time;
-use diptych_sync::HandOff;
+use diptych_sync::Unseen;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ pub struct Clock(Source);
 
 enum Source {
     Wall(Instant),
-    /// Guarded by a lock that the checkers do not see: time is no part of what they check.
-    Jump(HandOff<Time>),
+    /// Under a lock that the checkers do not see: time is no part of what they check.
+    Jump(Unseen<Time>),
 }
 
 impl Clock {
@@ -21,9 +21,10 @@ impl Clock {
     }
 
     /// A clock that stands still while there is work, and jumps to the next deadline when there is
-    /// none: as fast as possible, and the same in every run. For model checking.
+    /// none: as fast as possible, and the same in every run. For model checking. With several
+    /// workers it may jump while another of them is still at work.
     pub fn jump() -> Self {
-        Self(Source::Jump(HandOff::new(Time::ZERO)))
+        Self(Source::Jump(Unseen::new(Time::ZERO)))
     }
 
     /// The time.
@@ -57,5 +58,30 @@ impl fmt::Debug for Clock {
             Source::Wall(_) => "Clock::wall",
             Source::Jump(_) => "Clock::jump",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+    use diptych_format::Time;
+    use diptych_sync::{Arc, thread};
+
+    #[test]
+    fn a_jumping_clock_never_goes_back() {
+        let clock = Arc::new(Clock::jump());
+        let jump = |from: u64| {
+            let clock = clock.clone();
+            thread::spawn(move || {
+                for ns in from..from + 20_000 {
+                    assert!(clock.wait_until(Time::from_ns(ns)).is_none());
+                    assert!(clock.now() >= Time::from_ns(ns));
+                }
+            })
+        };
+        for jumper in [0, 5_000, 10_000].map(jump) {
+            jumper.join().unwrap();
+        }
+        assert_eq!(clock.now(), Time::from_ns(29_999));
     }
 }

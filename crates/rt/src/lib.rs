@@ -12,6 +12,10 @@
 //! Invariants:
 //! - A job is turned by one thread at a time.
 //! - A wake that comes before its owner is parked is kept for it: none is lost.
+//! - Every request is answered once: from the moment the driver stops, nothing waits any more.
+//! - A panic in a job, a drive or a completion stops the driver; it never goes on with a part missing.
+//! - Before a completion runs, its job has ended, its wakes are passed on and its request is counted
+//!   out. Completions do not nest.
 //! - No lock is held while a job is turned or an effect performed.
 //! - The clock is read here and nowhere below.
 //!
@@ -41,6 +45,7 @@
 //! ```
 
 mod clock;
+mod completion;
 mod error;
 mod parking;
 mod rt;

@@ -1,12 +1,12 @@
 //! The driver as its users see it.
 
 use crate::task::Task;
-use crate::worker::Engine;
-use crate::{Clock, RtError};
+use crate::worker::{Engine, Upto};
+use crate::{Clock, RtError, completion};
 use diptych_cha::{HostOp, HostReply};
-use diptych_format::{Step, Time};
+use diptych_format::Time;
 use diptych_sync::{Arc, Mutex, thread};
-use diptych_unit::{Reply, Unit};
+use diptych_unit::Unit;
 use std::fmt;
 
 /// Settings of the driver.
@@ -90,44 +90,47 @@ impl Rt {
         self.engine.clock.now()
     }
 
-    /// Carries out a host operation on this thread and returns with device end.
+    /// Carries out a host operation on this thread and returns with device end. Once the driver has
+    /// stopped, and if it stops while this waits, the answer is [`HostError::Stopping`].
+    ///
+    /// # Panics
+    ///
+    /// If a drive or the unit panics. The driver stops then, as after any panic in it.
+    ///
+    /// [`HostError::Stopping`]: diptych_cha::HostError::Stopping
     pub fn execute(&self, op: HostOp) -> HostReply {
-        let engine = &*self.engine;
-        let mut job = engine.unit.job(engine.next_owner(), op);
-        loop {
-            let step = job.step(engine.clock.now());
-            let (wakes, kick) = job.take_signals();
-            engine.pass_on(wakes, kick);
-            match step {
-                Step::Done(reply) => return reply,
-                Step::Do(effects) => {
-                    let perform = |effect| engine.plant.perform(effect);
-                    job.answer(Reply::Events(effects.into_iter().map(perform).collect()));
-                }
-                Step::Wait(_) => {
-                    let answer = engine.parking.wait(job.owner());
-                    job.answer(Reply::Wait(answer));
-                }
-            }
-        }
+        self.engine.execute(op)
     }
 
     /// Starts a host operation; `done` gets the answer, on this thread if the cache serves it, else
-    /// on a worker. `done` must not block.
+    /// on a worker. If the driver stops before, the answer is [`HostError::Stopping`].
+    ///
+    /// `done` must not block, nor call [`Rt::stop`]. It may submit the next operation: that one is
+    /// left to the workers, also if the cache serves it, so hosts go from hit to hit without end.
     ///
     /// # Errors
     ///
-    /// If too many requests are under way; `done` is dropped then.
+    /// If too many requests are under way, or the driver has stopped; `done` is dropped then.
+    ///
+    /// # Panics
+    ///
+    /// If a drive, the unit or `done` panics on this thread. The driver stops then, as after any
+    /// panic in it.
+    ///
+    /// [`HostError::Stopping`]: diptych_cha::HostError::Stopping
     pub fn submit(
         &self,
         op: HostOp,
         done: impl FnOnce(HostReply) + Send + 'static,
     ) -> Result<(), RtError> {
-        if !self.engine.count_request(self.requests_max) {
-            return Err(RtError::TooManyRequests { limit: self.requests_max });
+        let engine = &*self.engine;
+        engine.count_request(self.requests_max)?;
+        let task = Task::host(engine.unit.job(engine.next_owner(), op), Box::new(done));
+        if completion::is_under_way() {
+            engine.push(task);
+        } else {
+            engine.run(task, Upto::Slow);
         }
-        let job = self.engine.unit.job(self.engine.next_owner(), op);
-        self.engine.run_hit(Task::host(job, Box::new(done)));
         Ok(())
     }
 
@@ -141,22 +144,22 @@ impl Rt {
         self.engine.run_background(upto);
     }
 
-    /// Waits until the workers have nothing to do and nothing is due.
+    /// Waits until the workers have nothing to do and nothing is due, or the driver has stopped.
     pub fn wait_idle(&self) {
         self.engine.wait_idle();
     }
 
-    /// Stops the workers. Requests that are not answered are told that the unit stops. What is dirty
-    /// in the cache stays there: flush before.
+    /// Stops the driver: requests that wait are answered that the unit stops, and so are all that
+    /// come later; what a worker is at it brings to its next wait or its end. Returns when the
+    /// workers have ended. What is dirty in the cache stays there: flush before.
     pub fn stop(&self) {
         self.engine.stop();
         let workers = std::mem::take(&mut *self.workers.lock());
         for worker in workers {
             if worker.join().is_err() {
-                // It has panicked and said so; the others are still to be stopped.
+                // It has panicked, said so, and stopped the driver; the others are still to end.
                 continue;
             }
         }
-        self.engine.cancel_all();
     }
 }

@@ -1,11 +1,9 @@
 //! A job on its way through the driver.
 
-use diptych_cha::HostReply;
+use crate::completion::{Answered, Completion};
+use diptych_cha::{HostError, HostReply};
 use diptych_format::{OwnerId, Step, Time};
 use diptych_unit::{Effect, Job, Plant, Reply, Wakes};
-
-/// What to do with the answer to a host operation.
-pub(crate) type Completion = Box<dyn FnOnce(HostReply) + Send>;
 
 /// A job, and what has to happen before it is turned again.
 pub(crate) struct Task {
@@ -24,8 +22,8 @@ pub(crate) enum Turned {
     Effects,
     /// It waits; [`Task::answer`] is next.
     Waits,
-    /// It ended, and its answer was delivered.
-    Ended,
+    /// It ended. If a host waits for it, here is its answer.
+    Ended(Option<Answered>),
 }
 
 impl Task {
@@ -44,11 +42,6 @@ impl Task {
         }
     }
 
-    /// Whether a host waits for it.
-    pub(crate) fn is_host(&self) -> bool {
-        matches!(self.work, Work::Host(..))
-    }
-
     /// Whether performing what it asked for may take long.
     pub(crate) fn is_slow(&self) -> bool {
         let effects = self.pending.as_deref().unwrap_or_default();
@@ -60,36 +53,35 @@ impl Task {
         self.pending.is_some()
     }
 
-    /// Turns the job once. Signals are to be passed on before the task is looked at again.
+    /// Turns the job once. Signals are to be passed on before anything else is done with the task.
     pub(crate) fn turn(&mut self, now: Time) -> (Turned, Wakes, bool) {
-        let turned = match &mut self.work {
-            Work::Host(job, done) => match job.step(now) {
-                Step::Do(effects) => Ok(Some(effects)),
-                Step::Wait(_) => Ok(None),
-                Step::Done(reply) => Err(done.take().map(|done| (done, reply))),
-            },
-            Work::Background(job) => match job.step(now) {
-                Step::Do(effects) => Ok(Some(effects)),
-                Step::Wait(_) => Ok(None),
-                Step::Done(()) => Err(None),
-            },
+        let (step, (wakes, kick)) = match &mut self.work {
+            Work::Host(job, done) => {
+                let step = match job.step(now) {
+                    Step::Do(effects) => Step::Do(effects),
+                    Step::Wait(wait) => Step::Wait(wait),
+                    Step::Done(reply) => {
+                        Step::Done(done.take().map(|done| Answered::new(done, reply)))
+                    }
+                };
+                (step, job.take_signals())
+            }
+            Work::Background(job) => {
+                let step = match job.step(now) {
+                    Step::Do(effects) => Step::Do(effects),
+                    Step::Wait(wait) => Step::Wait(wait),
+                    Step::Done(()) => Step::Done(None),
+                };
+                (step, job.take_signals())
+            }
         };
-        let (wakes, kick) = match &mut self.work {
-            Work::Host(job, _) => job.take_signals(),
-            Work::Background(job) => job.take_signals(),
-        };
-        let turned = match turned {
-            Ok(Some(effects)) => {
+        let turned = match step {
+            Step::Do(effects) => {
                 self.pending = Some(effects);
                 Turned::Effects
             }
-            Ok(None) => Turned::Waits,
-            Err(answer) => {
-                if let Some((done, reply)) = answer {
-                    done(reply);
-                }
-                Turned::Ended
-            }
+            Step::Wait(_) => Turned::Waits,
+            Step::Done(answered) => Turned::Ended(answered),
         };
         (turned, wakes, kick)
     }
@@ -108,17 +100,20 @@ impl Task {
         }
     }
 
-    /// Drops the job; a host gets `reply`.
-    pub(crate) fn cancel(self, reply: HostReply) -> Wakes {
+    /// Drops the job because the driver has stopped; a host is told so.
+    ///
+    /// Its last wakes are for nobody: whoever waits is told by the parking that the end has come.
+    pub(crate) fn stop(self) {
+        // Its buffers first: they count as the job's until the job gives back its room.
+        drop(self.pending);
         match self.work {
             Work::Host(job, done) => {
-                let (wakes, _) = job.cancel();
+                drop(job);
                 if let Some(done) = done {
-                    done(reply);
+                    Answered::new(done, HostReply::Failed(HostError::Stopping)).deliver();
                 }
-                wakes
             }
-            Work::Background(job) => job.cancel().0,
+            Work::Background(job) => drop(job),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The queue of tasks that can go on, and the threads that go on with them.
 
-use crate::Clock;
-use crate::parking::Parking;
+use crate::parking::{Parked, Parking, Stopped};
 use crate::task::{Task, Turned};
-use diptych_cha::{HostError, HostReply};
-use diptych_format::{OwnerId, Time};
+use crate::{Clock, RtError};
+use diptych_cha::{HostError, HostOp, HostReply};
+use diptych_format::{OwnerId, Step, Time};
 use diptych_sync::atomic::{AtomicU64, Ordering};
 use diptych_sync::{Condvar, Mutex, mutant};
 use diptych_unit::{Plant, Reply, Unit, Wakes};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 
 /// What the driver's threads share.
 pub(crate) struct Engine {
@@ -23,6 +25,9 @@ pub(crate) struct Engine {
     /// Nothing is left to do, or the end has come.
     idle: Condvar,
     next_owner: AtomicU64,
+    /// Set when the driver stops, before anything else. It only saves what begins later its way: who
+    /// misses it meets the end in the queue or in the parking, where the checkers see it.
+    stopped: OnceLock<()>,
 }
 
 #[derive(Default)]
@@ -40,6 +45,15 @@ enum Next {
     Task(Task),
     Due,
     Stop,
+}
+
+/// How far a thread goes with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upto {
+    /// Until it waits or ends.
+    End,
+    /// Only as long as it needs no drive; the workers go on with it then.
+    Slow,
 }
 
 impl Queue {
@@ -78,6 +92,7 @@ impl Engine {
             changed: Condvar::new(),
             idle: Condvar::new(),
             next_owner: AtomicU64::new(1),
+            stopped: OnceLock::new(),
         }
     }
 
@@ -85,20 +100,36 @@ impl Engine {
         OwnerId(self.next_owner.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Counts a request in; `false` if there are `most` already.
-    pub(crate) fn count_request(&self, most: usize) -> bool {
+    fn is_stopped(&self) -> bool {
+        self.stopped.get().is_some()
+    }
+
+    /// Counts a request in, if there are fewer than `limit`.
+    pub(crate) fn count_request(&self, limit: usize) -> Result<(), RtError> {
         let mut queue = self.queue.lock();
-        let fits = queue.requests < most;
-        queue.requests += usize::from(fits);
-        fits
+        if queue.stopping {
+            return Err(RtError::Stopped);
+        }
+        if queue.requests >= limit {
+            return Err(RtError::TooManyRequests { limit });
+        }
+        queue.requests += 1;
+        Ok(())
     }
 
     fn request_ended(&self) {
         self.queue.lock().requests -= 1;
     }
 
+    /// Leaves a task to the workers.
     pub(crate) fn push(&self, task: Task) {
-        self.queue.lock().tasks.push_back(task);
+        let mut queue = self.queue.lock();
+        if queue.stopping && !mutant::removed("no-work-after-stop") {
+            drop(queue);
+            return task.stop();
+        }
+        queue.tasks.push_back(task);
+        drop(queue);
         self.changed.notify_one();
     }
 
@@ -117,8 +148,15 @@ impl Engine {
 
     /// Starts what is due and notes when to look again.
     pub(crate) fn start_due(&self) {
+        if self.is_stopped() {
+            return;
+        }
         let due = self.unit.due(self.clock.now(), || self.next_owner());
         let mut queue = self.queue.lock();
+        if queue.stopping {
+            drop(queue);
+            return drop(due);
+        }
         let started = due.jobs.len();
         queue.tasks.extend(due.jobs.into_iter().map(Task::background));
         let sooner = match (queue.deadline, due.next) {
@@ -153,8 +191,8 @@ impl Engine {
     /// One turn; `false` at the end.
     fn turn(&self, next: Next) -> bool {
         match next {
-            Next::Task(task) => self.run(task),
-            Next::Due => self.start_due(),
+            Next::Task(task) => self.run(task, Upto::End),
+            Next::Due => self.or_stop(&mut None, |_| self.start_due()),
             Next::Stop => return false,
         }
         self.ended_turn();
@@ -195,55 +233,92 @@ impl Engine {
         }
     }
 
-    /// Turns a task until it waits or ends.
-    pub(crate) fn run(&self, mut task: Task) {
-        loop {
+    /// Turns a task on this thread.
+    pub(crate) fn run(&self, task: Task, upto: Upto) {
+        self.or_stop(&mut Some(task), |task| self.advance(task, upto));
+    }
+
+    fn advance(&self, running: &mut Option<Task>, upto: Upto) {
+        while let Some(task) = running {
             if task.has_pending() {
+                if upto == Upto::Slow && task.is_slow() {
+                    return running.take().map_or((), |task| self.push(task));
+                }
                 task.perform(&self.plant);
             }
-            let is_host = task.is_host();
             let (turned, wakes, kick) = task.turn(self.clock.now());
             self.pass_on(wakes, kick);
             match turned {
                 Turned::Effects => {}
-                Turned::Ended => {
-                    if is_host {
+                Turned::Waits => *running = running.take().and_then(|task| self.park(task)),
+                Turned::Ended(answered) => {
+                    *running = None;
+                    if let Some(answered) = answered {
                         self.request_ended();
+                        answered.deliver();
                     }
-                    return;
                 }
-                Turned::Waits => match self.parking.park(task) {
-                    Some((parked, answer)) => {
-                        task = parked;
-                        task.answer(Reply::Wait(answer));
-                    }
-                    None => return,
-                },
             }
         }
     }
 
-    /// Turns a task as long as it needs no drive and no wait; a worker goes on with it then.
-    pub(crate) fn run_hit(&self, mut task: Task) {
-        loop {
-            if task.has_pending() {
-                if task.is_slow() {
-                    return self.push(task);
-                }
-                task.perform(&self.plant);
+    /// Parks a task; gives it back if it can go on already.
+    fn park(&self, task: Task) -> Option<Task> {
+        match self.parking.park(task) {
+            Parked::Waits => None,
+            Parked::Over(mut task, Ok(answer)) => {
+                task.answer(Reply::Wait(answer));
+                Some(task)
             }
-            let (turned, wakes, kick) = task.turn(self.clock.now());
-            self.pass_on(wakes, kick);
-            match turned {
-                Turned::Effects => {}
-                Turned::Ended => return self.request_ended(),
-                Turned::Waits => {
-                    if let Some((mut parked, answer)) = self.parking.park(task) {
-                        parked.answer(Reply::Wait(answer));
-                        self.push(parked);
+            Parked::Over(task, Err(Stopped)) => {
+                task.stop();
+                None
+            }
+        }
+    }
+
+    /// Carries out a host operation on this thread, which waits where the job does.
+    pub(crate) fn execute(&self, op: HostOp) -> HostReply {
+        if self.is_stopped() {
+            return HostReply::Failed(HostError::Stopping);
+        }
+        self.or_stop(&mut None, |_| {
+            let mut job = self.unit.job(self.next_owner(), op);
+            loop {
+                let step = job.step(self.clock.now());
+                let (wakes, kick) = job.take_signals();
+                self.pass_on(wakes, kick);
+                match step {
+                    Step::Done(reply) => return reply,
+                    Step::Do(effects) => {
+                        let perform = |effect| self.plant.perform(effect);
+                        job.answer(Reply::Events(effects.into_iter().map(perform).collect()));
                     }
-                    return;
+                    Step::Wait(_) => match self.parking.wait(job.owner()) {
+                        Ok(answer) => job.answer(Reply::Wait(answer)),
+                        Err(Stopped) => return HostReply::Failed(HostError::Stopping),
+                    },
                 }
+            }
+        })
+    }
+
+    /// Runs a part of the driver. If it panics, nobody goes on with what it had begun: the driver
+    /// stops, all who wait are told, the host of the task in hand last, and the panic goes on.
+    fn or_stop<R>(
+        &self,
+        running: &mut Option<Task>,
+        body: impl FnOnce(&mut Option<Task>) -> R,
+    ) -> R {
+        // Nothing is done with the state behind this afterwards but to give back what is held.
+        match catch_unwind(AssertUnwindSafe(|| body(running))) {
+            Ok(result) => result,
+            Err(panic) => {
+                self.stop();
+                if let Some(task) = running.take() {
+                    task.stop();
+                }
+                resume_unwind(panic)
             }
         }
     }
@@ -257,23 +332,19 @@ impl Engine {
         }
     }
 
-    /// Tells the workers to stop after the task they are at.
+    /// Ends everything: whoever waits, now or later, is told that the driver stops, and workers end
+    /// after the task they are at.
     pub(crate) fn stop(&self) {
-        self.queue.lock().stopping = true;
+        let _set_before = self.stopped.set(());
+        // First nobody waits any more, so that dropping a task wakes no other: however many hang on
+        // each other, they are dropped one by one.
+        let mut tasks = self.parking.stop();
+        let mut queue = self.queue.lock();
+        queue.stopping = true;
+        tasks.extend(queue.tasks.drain(..));
+        drop(queue);
         self.changed.notify_all();
         self.idle.notify_all();
-    }
-
-    /// Drops everything that is left; hosts are told that the unit stops.
-    pub(crate) fn cancel_all(&self) {
-        let mut tasks: Vec<Task> = self.queue.lock().tasks.drain(..).collect();
-        tasks.extend(self.parking.cancel_all());
-        for task in tasks {
-            // Whoever is woken by this is cancelled as well.
-            let _wakes = task.cancel(HostReply::Failed(HostError::Stopping));
-        }
-        for task in self.parking.cancel_all() {
-            let _wakes = task.cancel(HostReply::Failed(HostError::Stopping));
-        }
+        tasks.into_iter().for_each(Task::stop);
     }
 }

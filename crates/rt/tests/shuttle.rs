@@ -91,7 +91,6 @@ impl World {
         let cache = CacheConfig {
             shards: 2,
             write_pending_limit_slots: 10,
-            destage_reserve_buffers: 1,
             ..CacheConfig::new(14, BLOCK_BYTES)
         };
         let config = UnitConfig {

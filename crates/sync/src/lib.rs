@@ -34,10 +34,12 @@ mod hand_off;
 mod lock;
 pub mod mutant;
 mod source;
+mod unseen;
 
 #[cfg(any(diptych_loom, diptych_shuttle))]
 pub mod model;
 
 pub use hand_off::HandOff;
 pub use lock::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use source::{Arc, atomic, thread};
+pub use source::{Arc, atomic, thread, thread_local};
+pub use unseen::Unseen;

@@ -5,7 +5,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, 
 #[cfg(not(any(diptych_loom, diptych_shuttle)))]
 pub use std::{
     sync::{Arc, atomic},
-    thread,
+    thread, thread_local,
 };
 
 #[cfg(diptych_loom)]
@@ -15,7 +15,7 @@ pub(crate) use loom::sync::{
 #[cfg(diptych_loom)]
 pub use loom::{
     sync::{Arc, atomic},
-    thread,
+    thread, thread_local,
 };
 
 #[cfg(all(diptych_shuttle, not(diptych_loom)))]
@@ -25,5 +25,5 @@ pub(crate) use shuttle::sync::{
 #[cfg(all(diptych_shuttle, not(diptych_loom)))]
 pub use shuttle::{
     sync::{Arc, atomic},
-    thread,
+    thread, thread_local,
 };

@@ -11,7 +11,7 @@ fn split_against_two_tracks() {
         name: "split_against_two_tracks",
         protocol: "a copy command while a write of two tracks is in flight: all of it or nothing",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
         floor: 4_000,
         mutants: &[Mutant { name: "protect-every-track", dies_by: "invariant I1" }],
     }
@@ -38,7 +38,7 @@ fn split_against_protecting_write() {
         name: "split_against_protecting_write",
         protocol: "a copy command while a host's write copies the track for another pair",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 40_000,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant I1" }],
     }
@@ -66,7 +66,7 @@ fn delete_against_copy() {
         name: "delete_against_copy",
         protocol: "a pair is deleted under a lane; then a host writes the former secondary",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 10_000,
         // A lane that works beside the command meets a family that its volume has left.
         mutants: &[Mutant { name: "claim-exclusive", dies_by: "is not in family" }],
@@ -96,7 +96,7 @@ fn suspend_against_copy() {
         name: "suspend_against_copy",
         protocol: "a pair is suspended under a lane",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 5_500,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant" }],
     }
@@ -127,7 +127,7 @@ fn resync_against_writes() {
         name: "resync_against_writes",
         protocol: "a resync while hosts write both sides",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
         floor: 8_100,
         mutants: &[
             Mutant { name: "mark-changes", dies_by: "invariant I2" },
@@ -159,7 +159,7 @@ fn create_moves_who_waits() {
         name: "create_moves_who_waits",
         protocol: "a pair is created while a host's write waits for the primary's family",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 2_200,
         mutants: &[Mutant { name: "moved-on-merge", dies_by: "deadlock" }],
     }
@@ -180,7 +180,7 @@ fn delete_moves_who_waits() {
         name: "delete_moves_who_waits",
         protocol: "a pair is deleted while a host's write waits for the family",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 2_000,
         mutants: &[Mutant { name: "moved-on-split", dies_by: "deadlock" }],
     }
@@ -200,7 +200,7 @@ fn resync_under_an_old_turn() {
         name: "resync_under_an_old_turn",
         protocol: "a pair is suspended and resynchronized before the lane's turn has ended",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 12_000,
         mutants: &[Mutant { name: "turn-of-this-copier", dies_by: "invariant I6" }],
     }

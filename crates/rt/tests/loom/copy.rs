@@ -20,7 +20,7 @@ fn copier_against_writer() {
         name: "copier_against_writer",
         protocol: "a lane and a host's write meet on one track in 803",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 10_000,
         mutants: &[
             Mutant { name: "protect-before-write", dies_by: "invariant I1" },
@@ -42,7 +42,7 @@ fn two_writers_of_one_track() {
         name: "two_writers_of_one_track",
         protocol: "two hosts write one track in 803",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 13_000,
         mutants: &[Mutant { name: "claim-exclusive", dies_by: "invariant" }],
     }
@@ -61,7 +61,7 @@ fn a_write_over_two_tracks() {
         name: "a_write_over_two_tracks",
         protocol: "a host writes two tracks while a lane copies them",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 29_000,
         mutants: &[Mutant { name: "protect-every-track", dies_by: "invariant I1" }],
     }
@@ -79,7 +79,7 @@ fn neighbouring_bits() {
         name: "neighbouring_bits",
         protocol: "hosts write neighbouring tracks: four bits of two map words change at once",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
         floor: 3_700,
         mutants: &[Mutant { name: "protect-before-write", dies_by: "invariant I1" }],
     }
@@ -100,7 +100,7 @@ fn two_pairs_of_one_primary() {
         name: "two_pairs_of_one_primary",
         protocol: "a host writes a track that two pairs have still to copy, while one lane copies it",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 36_000,
         mutants: &[Mutant { name: "protect-every-pair", dies_by: "invariant I1" }],
     }
@@ -124,7 +124,7 @@ fn cascade() {
         name: "cascade",
         protocol: "a resync of the first level brings a track that the second level has still to copy",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 36_000,
         mutants: &[Mutant { name: "protect-internal-copy", dies_by: "invariant I1" }],
     }

@@ -10,7 +10,7 @@ fn copy_after_destage() {
         name: "copy_after_destage",
         protocol: "a lane writes a track on the drive while an older state of it is being destaged",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 7_200,
         mutants: &[Mutant { name: "copy-after-destage", dies_by: "invariant I2" }],
     }
@@ -36,7 +36,7 @@ fn slot_between_transfer_and_destage() {
         name: "slot_between_transfer_and_destage",
         protocol: "a track is written whose buffer went to the secondary's slot by reference, and is destaged",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(120)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
         floor: 2_700,
         mutants: &[Mutant { name: "mark-shared", dies_by: "invariant" }],
     }
@@ -64,8 +64,8 @@ fn flush_against_writer() {
         name: "flush_against_writer",
         protocol: "a track is written in part while a flush destages it",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
-        floor: 9_200,
+        deep: &[Bound::UnboundedFor(20)],
+        floor: 6_500,
         mutants: &[
             Mutant { name: "cow-pin", dies_by: "invariant" },
             Mutant { name: "destage-version", dies_by: "invariant" },

@@ -1,4 +1,4 @@
-//! The driver: parking, wakes, deadlines.
+//! The driver: parking, wakes, deadlines, the end.
 
 use crate::world::{P, S, Shape, T, World};
 use diptych_cha::{Command, CommandCode};
@@ -11,7 +11,7 @@ fn wake_before_park() {
         name: "wake_before_park",
         protocol: "a claim is granted before the one who waits for it is parked",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 3_400,
         mutants: &[Mutant { name: "early-wake", dies_by: "deadlock" }],
     }
@@ -29,7 +29,7 @@ fn a_rest_is_not_forgotten() {
         name: "a_rest_is_not_forgotten",
         protocol: "a lane goes to rest while a command asks what is due",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 1_800,
         mutants: &[Mutant { name: "deadline-only-nearer", dies_by: "invariant I6" }],
     }
@@ -55,7 +55,7 @@ fn idle_is_told() {
         name: "idle_is_told",
         protocol: "somebody waits for the workers to have nothing to do, and the last deadline comes",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 6_100,
         mutants: &[Mutant { name: "turn-tells-idle", dies_by: "deadlock" }],
     }
@@ -65,5 +65,48 @@ fn idle_is_told() {
         world.wait_idle();
         world.stop();
         assert_eq!(world.on_drive(P), [1], "what is dirty is destaged after its delay");
+    });
+}
+
+#[test]
+fn stop_against_waiters() {
+    Model {
+        name: "stop_against_waiters",
+        protocol: "the driver stops while a host comes to wait for the claim of another",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(20)],
+        floor: 1,
+        mutants: &[Mutant { name: "no-wait-after-stop", dies_by: "deadlock" }],
+    }
+    .check(|| {
+        let world = World::new(Shape { volumes: &[P], ..Shape::PAIR });
+        let write = |world: &World| {
+            // Carried out, or told of the end.
+            world.try_write(P, 0, &[1]);
+        };
+        world.run([write, write, World::stop]);
+        assert!(!world.try_write(P, 0, &[2]), "a stopped driver carries nothing out");
+    });
+}
+
+#[test]
+fn stop_against_wakes() {
+    Model {
+        name: "stop_against_wakes",
+        protocol: "the driver stops while a destage wakes the flush that waits for it",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(20)],
+        floor: 1,
+        mutants: &[Mutant { name: "no-work-after-stop", dies_by: "invariant I6" }],
+    }
+    .check(|| {
+        let world = World::new(Shape { volumes: &[P], ..Shape::PAIR });
+        world.write(P, 0, &[1]);
+        let flush = |world: &World| {
+            world.submit_flush(P);
+            world.background();
+        };
+        world.run([flush, World::stop]);
+        assert_eq!(world.unanswered(), 0, "invariant I6: every request is answered");
     });
 }

@@ -23,7 +23,7 @@ fn quick_read() {
         name: "quick_read",
         protocol: "a host reads a secondary's track that is still to be copied, while the primary changes",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 19_000,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant I1" }],
     }
@@ -45,7 +45,7 @@ fn quick_write() {
         name: "quick_write",
         protocol: "a host writes part of a secondary's track that is still to be copied",
         bounds: &[Bound::Preemptions(2)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 20_000,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant I1" }],
     }
@@ -70,7 +70,7 @@ fn quick_write_of_a_whole_track() {
         name: "quick_write_of_a_whole_track",
         protocol: "a host writes all of a secondary's track that is still to be copied",
         bounds: &[Bound::Preemptions(3)],
-        deep: &[Bound::UnboundedFor(120)],
+        deep: &[Bound::UnboundedFor(20)],
         floor: 9_600,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant" }],
     }

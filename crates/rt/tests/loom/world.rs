@@ -16,7 +16,7 @@ use std::io::{IoSlice, IoSliceMut};
 // Handing the world to the actors and telling the drive that a pair is gone are no part of what is
 // checked: no scheduling points are spent on them.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The primary of the first pair.
 pub(crate) const P: LdevId = LdevId::new(0, 0);
@@ -87,6 +87,8 @@ pub(crate) struct World {
     closed: Arc<AtomicBool>,
     /// The last flush has ended.
     flushed: Arc<AtomicBool>,
+    /// Requests submitted and not answered.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -104,7 +106,6 @@ impl World {
             shards: 1,
             write_pending_limit_slots: shape.cache_slots,
             waiters_max: 8,
-            destage_reserve_buffers: 0,
             ..CacheConfig::new(shape.cache_slots, track_bytes)
         };
         let config = UnitConfig {
@@ -124,7 +125,8 @@ impl World {
         let driver =
             RtConfig { workers: shape.workers, clock: Clock::jump(), ..RtConfig::default() };
         let rt = Rt::start(unit, plant, driver).unwrap();
-        Arc::new(Self { rt, shape, closed, flushed: Arc::default() })
+        let (flushed, unanswered) = (Arc::default(), Arc::default());
+        Arc::new(Self { rt, shape, closed, flushed, unanswered })
     }
 
     /// Spawns every actor and joins them all.
@@ -224,6 +226,23 @@ impl World {
         let flushed = self.flushed.clone();
         let done = move |reply| flushed.store(reply == HostReply::Done, Ordering::Relaxed);
         self.rt.submit(HostOp::Flush { ldev }, done).unwrap();
+    }
+
+    /// Asks for a flush, if the driver takes it.
+    pub(crate) fn submit_flush(&self, ldev: LdevId) {
+        let unanswered = self.unanswered.clone();
+        unanswered.fetch_add(1, Ordering::Relaxed);
+        let done = move |_| {
+            unanswered.fetch_sub(1, Ordering::Relaxed);
+        };
+        if self.rt.submit(HostOp::Flush { ldev }, done).is_err() {
+            self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests that were submitted and are not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// Whether the last flush has ended.
