@@ -68,6 +68,7 @@ impl UnitConfig {
             ("limits.pairs", self.limits.pairs as u64),
             ("limits.volumes", self.limits.volumes as u64),
             ("limits.queued_claims", self.limits.queued_claims as u64),
+            ("cache.waiters_max", self.cache.waiters_max as u64),
         ];
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(UnitError::Zero { setting });

@@ -1,0 +1,10 @@
+//! Faults that were found by looking, one test each, named for what holds now.
+
+mod bench;
+mod copies;
+mod dropped;
+mod faults;
+mod history;
+mod limits;
+mod settings;
+mod shapes;

@@ -1,0 +1,78 @@
+//! Settings that no unit can have.
+
+use crate::bench::config;
+use diptych_cache::CacheError;
+use diptych_device::MemoryDrive;
+use diptych_dka::Drives;
+use diptych_unit::{Plant, Unit, UnitConfig, UnitError};
+
+fn made(config: UnitConfig) -> Result<(), UnitError> {
+    let plant = Plant::new(Drives::new(vec![(0, Box::new(MemoryDrive::new(1 << 10)))]));
+    Unit::new(config, &plant).map(drop)
+}
+
+type Change = fn(&mut UnitConfig);
+type Is = fn(&CacheError) -> bool;
+
+#[test]
+fn each_setting_that_may_not_be_zero_is_named() {
+    let zeros: [(&str, Change); 10] = [
+        ("secondaries_max", |c| c.secondaries_max = 0),
+        ("destage_jobs", |c| c.destage_jobs = 0),
+        ("destage_batch_tracks", |c| c.destage_batch_tracks = 0),
+        ("chunk_blocks", |c| c.chunk_blocks = 0),
+        ("request_blocks_max", |c| c.request_blocks_max = 0),
+        ("lanes_max", |c| c.lanes_max = 0),
+        ("limits.pairs", |c| c.limits.pairs = 0),
+        ("limits.volumes", |c| c.limits.volumes = 0),
+        ("limits.queued_claims", |c| c.limits.queued_claims = 0),
+        ("cache.waiters_max", |c| c.cache.waiters_max = 0),
+    ];
+    assert_eq!(made(config(8)), Ok(()));
+    for (setting, change) in zeros {
+        let mut config = config(8);
+        change(&mut config);
+        let error = made(config).expect_err(setting);
+        assert_eq!(error, UnitError::Zero { setting });
+        assert_eq!(error.to_string(), format!("{setting} must be at least 1"));
+    }
+}
+
+#[test]
+fn zeros_that_mean_something_are_taken() {
+    let zeros: [Change; 3] =
+        [|c| c.copy_rest_ns = 0, |c| c.destage_delay_ns = 0, |c| c.history_max = 0];
+    for change in zeros {
+        let mut config = config(8);
+        change(&mut config);
+        assert_eq!(made(config), Ok(()));
+    }
+}
+
+#[test]
+fn the_cache_refuses_its_own() {
+    let zeros: [(Change, Is); 4] = [
+        (|c| c.cache.capacity_slots = 0, |e| matches!(e, CacheError::Capacity { .. })),
+        (|c| c.cache.track_bytes = 0, |e| matches!(e, CacheError::TrackBytes { .. })),
+        (|c| c.cache.shards = 0, |e| matches!(e, CacheError::Shards { .. })),
+        (
+            |c| c.cache.write_pending_limit_slots = 0,
+            |e| matches!(e, CacheError::WritePendingLimit { .. }),
+        ),
+    ];
+    for (change, expected) in zeros {
+        let mut config = config(8);
+        change(&mut config);
+        let error = made(config).expect_err("a cache of nothing");
+        assert!(matches!(&error, UnitError::Cache(e) if expected(e)), "{error}");
+    }
+}
+
+#[test]
+fn there_are_no_more_pairs_than_pair_numbers() {
+    let mut config = config(8);
+    config.limits.pairs = 1 << 16;
+    assert_eq!(made(config.clone()), Ok(()));
+    config.limits.pairs += 1;
+    assert_eq!(made(config), Err(UnitError::TooManyPairs { asked: 65_537, most: 65_536 }));
+}
