@@ -130,7 +130,7 @@ impl Pair {
             return;
         }
         match self.status {
-            PairStatus::CopyInProgress => self.status = PairStatus::Copied,
+            PairStatus::CopyInProgress => self.status = PairStatus::Copied, // 504
             PairStatus::PairedNotCopied if self.copier => self.phase = Phase::Duplex,
             PairStatus::Restoring => {
                 // What hosts wrote to the primary meanwhile is all that the secondary lacks.

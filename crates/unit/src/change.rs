@@ -8,9 +8,10 @@ use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
 
-/// Whether an image depends on this track of the pair's primary (903).
+/// Whether an image depends on this track of the pair's primary.
 fn depends(pair: &Pair, track: TrackNo) -> bool {
-    pair.status == PairStatus::CopyInProgress && pair.c.get(track)
+    pair.status == PairStatus::CopyInProgress // 902
+        && pair.c.get(track) // 903
 }
 
 /// The pairs whose image needs the old track of this primary before it changes (901-903).
@@ -22,6 +23,7 @@ pub(crate) fn pairs_to_protect(
     if mutant::removed("protect-before-write") {
         return Vec::new();
     }
+    // 901
     let pairs = family.pairs_of_primary(primary).filter(|pair| depends(pair, track));
     let pairs = pairs.map(|pair| pair.id);
     if mutant::removed("protect-every-pair") { pairs.take(1).collect() } else { pairs.collect() }

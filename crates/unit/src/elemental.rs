@@ -128,10 +128,12 @@ async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo)
 /// 501, 601, 602: the next tracks whose inequality bit is 1, from the copy pointer on and around.
 /// No bit left is the end of the copy (503), wherever the pointer stands.
 fn search(family: &FamilyState, id: PairId) -> Search {
+    // 501
     let Some(pair) = family.pair(id).filter(|pair| pair.copier) else { return Search::Stopped };
     if !is_copying(pair) {
         return Search::Stopped;
     }
+    // 601, 602
     let mut candidates = Vec::new();
     for track in to_copy(family, pair).take(SEARCH_TRACKS) {
         if family.is_busy(track) {
@@ -142,7 +144,7 @@ fn search(family: &FamilyState, id: PairId) -> Search {
         break;
     }
     let Some(Candidate::Free(track) | Candidate::Busy(track)) = candidates.last().copied() else {
-        return Search::Nothing;
+        return Search::Nothing; // 503
     };
     Search::Found(candidates, wanted_to_copy(family, pair.secondary, track))
 }

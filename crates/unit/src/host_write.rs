@@ -155,6 +155,7 @@ impl HostChange {
                     Ok(self.mark(m, core, family))
                 })?;
             }
+            // 909
             if !self.shape.metadata_only {
                 let slots = Slots { geometry: self.shape.geometry, backing: self.shape.backing };
                 match &self.payload {

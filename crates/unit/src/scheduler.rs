@@ -127,6 +127,7 @@ impl Scheduler {
                 next = Some(next.map_or(copier.not_before, |t| t.min(copier.not_before)));
                 continue;
             }
+            // 502: an elemental copy a lane.
             while copier.running < copier.options.lanes {
                 copier.running += 1;
                 turns.push(Turn {

@@ -103,7 +103,7 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Command, families: Families<'_>)
         let (primary, secondary) = (command.primary, command.secondary);
         let (tracks, copier) = (family.track_count(), command.initial_copy);
         let pair = Pair::new(id, primary, secondary, tracks, command.options, copier);
-        family.change(Change::AddPair(Box::new(pair)));
+        family.change(Change::AddPair(Box::new(pair))); // 231
         // It will be what its primary is.
         family.change(Change::Undefined { ldev: secondary, undefined: false });
         if copier {

@@ -61,12 +61,14 @@ fn change_of(
     use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring, Suspended};
     let (primary, options) = (command.primary, command.options);
     match (command.code, status) {
+        // 252
         (Copy, PairedNotCopied) => {
             primary_defined(family, primary)?;
             first_level_copied(family, primary)?;
             let image = ImageNo(core.next_sequence());
             Ok(Some(Change::Copy { pair, image, options }))
         }
+        // 263
         (Resync, Copied | Suspended) => {
             primary_defined(family, primary)?;
             Ok(Some(Change::Resync { pair, options }))
@@ -96,7 +98,7 @@ fn delete(m: &Mailbox, core: &Core, held: Held<'_>, pair: PairId, status: PairSt
         let (primary, ldev) = (entry.primary, entry.secondary);
         let incomplete = !entry.c.is_empty();
         let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
-        family.change(Change::RemovePair(pair));
+        family.change(Change::RemovePair(pair)); // 242, 243
         if incomplete || follows {
             family.change(Change::Undefined { ldev, undefined: true });
         }
