@@ -1,11 +1,12 @@
 //! An in-system copy of a full OPEN-3 volume between file-backed drives in the page cache, beside
 //! `dd` and `qemu-img convert -n` of the same bytes on the same file system.
 //!
-//! The subjects take turns for some rounds; the figures are medians. Nothing is flushed on either
+//! The subjects take turns for some rounds; the first is not counted, since in it the page cache takes
+//! memory that the machine has not used before; the figures are medians. Nothing is flushed on either
 //! side while a clock runs, and everything is between the rounds.
 //!
 //! `cargo bench -p diptych-rt --bench volume_copy [-- <rounds>]`; `DIPTYCH_BENCH_DIR` names the
-//! directory (about 11 GB).
+//! directory (about 11 GB), `DIPTYCH_BENCH_LANES` the lanes.
 #![allow(clippy::print_stdout, reason = "the table is what a bench is for")]
 
 use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
@@ -25,12 +26,12 @@ use std::time::{Duration, Instant};
 const PRIMARY: LdevId = LdevId::new(0, 0);
 const SECONDARY: LdevId = LdevId::new(0, 1);
 const TRACK_BYTES: usize = 48 << 10;
-const LANES: u8 = 2;
 
 struct Bench {
     dir: PathBuf,
     rt: Rt,
     geometry: Geometry,
+    lanes: u8,
 }
 
 impl Bench {
@@ -51,7 +52,8 @@ impl Bench {
         unit.set_reserved(SECONDARY, true, diptych_format::Time::ZERO)
             .expect("a volume without pair");
         let rt = Rt::start(unit, plant, RtConfig::default()).expect("workers");
-        Self { dir: dir.to_owned(), rt, geometry }
+        let lanes = std::env::var("DIPTYCH_BENCH_LANES").ok().and_then(|n| n.parse().ok());
+        Self { dir: dir.to_owned(), rt, geometry, lanes: lanes.unwrap_or(2) }
     }
 
     /// Fills the primary, and a plain file with the same bytes.
@@ -72,7 +74,7 @@ impl Bench {
     }
 
     fn command(&self, code: CommandCode) {
-        let options = PairOptions { pace: Pace::FAST, lanes: LANES, quick: false };
+        let options = PairOptions { pace: Pace::FAST, lanes: self.lanes, quick: false };
         let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
         let reply = self.rt.execute(HostOp::Command(command));
         let accepted = matches!(reply, HostReply::Outcome(Outcome::Accepted { .. }));
@@ -181,11 +183,11 @@ fn main() {
     bench.fill();
     let (mut ours, mut resyncs, mut dd, mut qemu) = (vec![], vec![], vec![], vec![]);
     // The first copy allocates the secondary's file, as dd allocates its own.
-    for _ in 0..rounds {
+    for round in 0..=rounds {
         bench.settle();
-        ours.push(bench.full_copy());
+        let copy = bench.full_copy();
         bench.settle();
-        resyncs.push(bench.resync());
+        let resync = bench.resync();
         bench.settle();
         bench.command(CommandCode::Delete);
         let file = File::options().write(true).open(dir.path().join("drive1"));
@@ -193,14 +195,19 @@ fn main() {
         let length = file.metadata().expect("its length").len();
         file.set_len(0).and_then(|()| file.set_len(length)).expect("an empty drive again");
         bench.settle();
-        dd.extend(bench.dd());
-        qemu.extend(bench.qemu_img());
+        let (by_dd, by_qemu_img) = (bench.dd(), bench.qemu_img());
+        if round > 0 {
+            ours.push(copy);
+            resyncs.push(resync);
+            dd.extend(by_dd);
+            qemu.extend(by_qemu_img);
+        }
     }
     let gb = bench.geometry.byte_count() as f64 / 1e9;
     let rate = |seconds: f64| format!("{:.2} GB/s", gb / seconds);
     let full = median(ours.clone());
     println!("rounds (s): ours {ours:.2?}, resync {resyncs:.3?}, dd {dd:.2?}, qemu-img {qemu:.2?}");
-    let what = "full OPEN-3 copy, 2 lanes, file drives";
+    let what = &format!("full OPEN-3 copy, {} lanes, file drives", bench.lanes);
     if !dd.is_empty() {
         let dd = median(dd);
         let yardstick = format!("{} dd bs=48K", rate(dd));
