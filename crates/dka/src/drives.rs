@@ -4,7 +4,7 @@ use crate::{Done, Op, Part};
 use diptych_device::{Device, DeviceError};
 use diptych_format::{CheckArea, DriveNo, SectorNo, TrackBuf};
 use diptych_sync::atomic::{AtomicBool, Ordering};
-use diptych_sync::{Arc, Condvar, Mutex};
+use diptych_sync::{Arc, Condvar, Mutex, mutant};
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 
@@ -82,6 +82,11 @@ impl Drives {
         };
         let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
         drive.enter(&sectors);
+        // What it waited for may be what timed out.
+        if drive.fenced.load(Ordering::Acquire) && !mutant::removed("fence-after-wait") {
+            drive.leave(&sectors);
+            return refused(op, DeviceError::Failed);
+        }
         let done = match op {
             Op::Read { data, checks, .. } => drive.read(drive_no, sector, data, checks),
             Op::Write { data, checks, .. } => {
