@@ -39,7 +39,7 @@ fn split_against_protecting_write() {
         protocol: "a copy command while a host's write copies the track for another pair",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 40_000,
+        floor: 35_000,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -67,7 +67,7 @@ fn delete_against_copy() {
         protocol: "a pair is deleted under a lane; then a host writes the former secondary",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 10_000,
+        floor: 9_400,
         // A lane that works beside the command meets a family that its volume has left.
         mutants: &[Mutant { name: "claim-exclusive", dies_by: "is not in family" }],
     }
@@ -97,7 +97,7 @@ fn suspend_against_copy() {
         protocol: "a pair is suspended under a lane",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 5_500,
+        floor: 4_900,
         mutants: &[Mutant { name: "command-barrier", dies_by: "invariant" }],
     }
     .check(|| {

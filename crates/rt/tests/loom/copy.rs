@@ -21,7 +21,7 @@ fn copier_against_writer() {
         protocol: "a lane and a host's write meet on one track in 803",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 10_000,
+        floor: 9_200,
         mutants: &[
             Mutant { name: "protect-before-write", dies_by: "invariant I1" },
             Mutant { name: "recheck-under-claim", dies_by: "invariant" },
@@ -43,7 +43,7 @@ fn two_writers_of_one_track() {
         protocol: "two hosts write one track in 803",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 13_000,
+        floor: 11_600,
         mutants: &[Mutant { name: "claim-exclusive", dies_by: "invariant" }],
     }
     .check(|| {
@@ -62,7 +62,7 @@ fn a_write_over_two_tracks() {
         protocol: "a host writes two tracks while a lane copies them",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 29_000,
+        floor: 24_800,
         mutants: &[Mutant { name: "protect-every-track", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -80,7 +80,7 @@ fn neighbouring_bits() {
         protocol: "hosts write neighbouring tracks: four bits of two map words change at once",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
-        floor: 3_700,
+        floor: 3_300,
         mutants: &[Mutant { name: "protect-before-write", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -101,7 +101,7 @@ fn two_pairs_of_one_primary() {
         protocol: "a host writes a track that two pairs have still to copy, while one lane copies it",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 36_000,
+        floor: 30_000,
         mutants: &[Mutant { name: "protect-every-pair", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -125,7 +125,7 @@ fn cascade() {
         protocol: "a resync of the first level brings a track that the second level has still to copy",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 36_000,
+        floor: 34_000,
         mutants: &[Mutant { name: "protect-internal-copy", dies_by: "invariant I1" }],
     }
     .check(|| {

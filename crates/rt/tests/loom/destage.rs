@@ -11,7 +11,7 @@ fn copy_after_destage() {
         protocol: "a lane writes a track on the drive while an older state of it is being destaged",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 7_200,
+        floor: 6_400,
         mutants: &[Mutant { name: "copy-after-destage", dies_by: "invariant I2" }],
     }
     .check(|| {
@@ -37,7 +37,7 @@ fn slot_between_transfer_and_destage() {
         protocol: "a track is written whose buffer went to the secondary's slot by reference, and is destaged",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
-        floor: 2_700,
+        floor: 3_600,
         mutants: &[Mutant { name: "mark-shared", dies_by: "invariant" }],
     }
     .check(|| {

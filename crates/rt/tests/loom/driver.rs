@@ -30,7 +30,7 @@ fn a_rest_is_not_forgotten() {
         protocol: "a lane goes to rest while a command asks what is due",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 1_800,
+        floor: 1_700,
         mutants: &[Mutant { name: "deadline-only-nearer", dies_by: "invariant I6" }],
     }
     .check(|| {
@@ -75,7 +75,7 @@ fn stop_against_waiters() {
         protocol: "the driver stops while a host comes to wait for the claim of another",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 1,
+        floor: 11_400,
         mutants: &[Mutant { name: "no-wait-after-stop", dies_by: "deadlock" }],
     }
     .check(|| {
@@ -96,7 +96,7 @@ fn stop_against_wakes() {
         protocol: "the driver stops while a destage wakes the flush that waits for it",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 1,
+        floor: 240,
         mutants: &[Mutant { name: "no-work-after-stop", dies_by: "invariant I6" }],
     }
     .check(|| {

@@ -24,7 +24,7 @@ fn quick_read() {
         protocol: "a host reads a secondary's track that is still to be copied, while the primary changes",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 19_000,
+        floor: 18_300,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -46,7 +46,7 @@ fn quick_write() {
         protocol: "a host writes part of a secondary's track that is still to be copied",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 20_000,
+        floor: 19_000,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant I1" }],
     }
     .check(|| {
@@ -71,7 +71,7 @@ fn quick_write_of_a_whole_track() {
         protocol: "a host writes all of a secondary's track that is still to be copied",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 9_600,
+        floor: 9_000,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant" }],
     }
     .check(|| {
