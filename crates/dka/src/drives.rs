@@ -81,10 +81,9 @@ impl Drives {
             return drive.fence(Done { drive: drive_no, result, data: None, checks: None });
         };
         let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
-        drive.enter(&sectors);
+        let _under_way = drive.enter(sectors);
         // What it waited for may be what timed out.
         if drive.fenced.load(Ordering::Acquire) && !mutant::removed("fence-after-wait") {
-            drive.leave(&sectors);
             return refused(op, DeviceError::Failed);
         }
         let done = match op {
@@ -95,9 +94,7 @@ impl Drives {
             }
             Op::Flush { .. } => unreachable!("a flush has no sector"),
         };
-        let done = drive.fence(done);
-        drive.leave(&sectors);
-        done
+        drive.fence(done)
     }
 
     /// Whether a request to the drive timed out.
@@ -120,6 +117,22 @@ fn refused(op: Op, error: DeviceError) -> Done {
     Done { drive, result: Err(error), data, checks }
 }
 
+/// A request that is under way. It leaves its sectors to the next one however it ends, be it by a
+/// panic of the device.
+struct UnderWay<'a> {
+    drive: &'a Drive,
+    sectors: Range<u64>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.drive.under_way.lock();
+        under_way.retain(|sectors| *sectors != self.sectors);
+        drop(under_way);
+        self.drive.ended.notify_all();
+    }
+}
+
 impl Drive {
     /// Fences the drive if the request timed out; before the sectors are left to the next one.
     fn fence(&self, done: Done) -> Done {
@@ -129,20 +142,14 @@ impl Drive {
         done
     }
 
-    fn enter(&self, sectors: &Range<u64>) {
+    /// Waits until no other request to these sectors is under way.
+    fn enter(&self, sectors: Range<u64>) -> UnderWay<'_> {
         let mut under_way = self.under_way.lock();
         while under_way.iter().any(|r| r.start < sectors.end && sectors.start < r.end) {
             under_way = self.ended.wait(under_way);
         }
         under_way.push(sectors.clone());
-    }
-
-    fn leave(&self, sectors: &Range<u64>) {
-        let mut under_way = self.under_way.lock();
-        let index = under_way.iter().position(|r| r == sectors);
-        under_way.swap_remove(index.expect("what was entered"));
-        drop(under_way);
-        self.ended.notify_all();
+        UnderWay { drive: self, sectors }
     }
 
     fn read(
