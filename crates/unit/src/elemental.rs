@@ -153,25 +153,32 @@ fn is_copying(pair: &Pair) -> bool {
     matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress)
 }
 
-/// The tracks that a lane of the pair may copy, from the pointer on and around: in C, readable, and
-/// not about to be brought by the level above, which changes them again.
+/// The tracks that a lane of the pair may copy, from the pointer on and around.
 fn to_copy<'a>(family: &'a FamilyState, pair: &'a Pair) -> impl Iterator<Item = TrackNo> + 'a {
     let above = family.pair_of_secondary(pair.primary);
     let above = above.filter(|above| is_copying(above) && above.copier);
-    let next = move |from: TrackNo| match above {
-        Some(above) => pair.c.next_set_except(from, &above.c),
-        None => pair.c.next_set(from),
-    };
-    // What the level above cannot read will not be brought.
-    let left_by_above = above.into_iter().flat_map(move |above| {
-        above.unreadable.runs().flat_map(TrackRange::iter).filter(|track| pair.c.get(*track))
-    });
+    let next = move |from| next_to_copy(pair, above, from);
     let pointer = pair.copy_pointer;
     let behind = std::iter::successors(next(pointer), move |t| next(TrackNo(t.0 + 1)));
     let before = std::iter::successors(next(TrackNo(0)), move |t| next(TrackNo(t.0 + 1)))
         .take_while(move |track| *track < pointer);
-    let readable = |track: &TrackNo| !pair.unreadable.get(*track);
-    behind.chain(before).chain(left_by_above).filter(readable)
+    behind.chain(before)
+}
+
+/// The first track from `from` on that is in C, readable, and not about to be brought by the level
+/// above, which changes it again.
+fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<TrackNo> {
+    loop {
+        let track = pair.c.next_set_except(from, &pair.unreadable)?;
+        let Some(above) = above.filter(|above| above.c.get(track)) else { return Some(track) };
+        // What the level above cannot read will not be brought.
+        if above.unreadable.get(track) {
+            return Some(track);
+        }
+        let brought = pair.c.next_set_except(track, &above.c);
+        let left = above.unreadable.next_set(track);
+        from = brought.into_iter().chain(left).min()?;
+    }
 }
 
 fn wanted_to_copy(
@@ -204,4 +211,83 @@ fn choose(core: &Core, turn: &Turn, candidates: &[Candidate]) -> Option<(TrackNo
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diptych_format::{BackingId, Geometry, LdevId, OwnerId};
+    use diptych_shared::{Change, Claim, Claimed, MapName, PairOptions, SharedMemory, Volume};
+
+    /// Far more tracks than a search could look at one by one.
+    const TRACKS: u64 = 1 << 40;
+
+    const fn ldev(no: u8) -> LdevId {
+        LdevId::new(0, no)
+    }
+
+    /// Volumes 0, 1 and 2 in one family, under a claim.
+    fn family(shared: &SharedMemory) -> Claim {
+        let mut claims = (0..3).map(|no| {
+            let volume =
+                Volume::new(ldev(no), Geometry::with_tracks(1, TRACKS), BackingId(no.into()));
+            shared.add_volume(volume).expect("no such volume yet");
+            match shared.claim_family(OwnerId(1), ldev(no), |_| ()) {
+                Ok(Claimed::Granted(claim, ())) => claim,
+                other => panic!("nobody else is here: {other:?}"),
+            }
+        });
+        let first = claims.next().expect("three volumes");
+        claims.fold(first, |one, other| shared.merge(one, other).0)
+    }
+
+    /// The first free track that a lane of the second level finds, after these changes of the
+    /// first-level pair, which has everything to copy.
+    fn found(changes: impl IntoIterator<Item = Change>) -> Option<TrackNo> {
+        let shared = SharedMemory::default();
+        let claim = family(&shared);
+        claim.with(|family| {
+            for no in [0, 1] {
+                let (primary, secondary) = (ldev(no), ldev(no + 1));
+                let options = PairOptions::default();
+                let pair = Pair::new(pair_id(no), primary, secondary, TRACKS, options, true);
+                family.change(Change::AddPair(Box::new(pair)));
+            }
+            for change in changes {
+                family.change(change);
+            }
+        });
+        let wakes = claim.release();
+        assert!(wakes.is_empty(), "nobody waits");
+        let search = shared.with_family(ldev(1), |family| search(family, pair_id(1)));
+        match search.expect("the volume") {
+            Search::Found(candidates, _) => match candidates[..] {
+                [Candidate::Free(track)] => Some(track),
+                _ => panic!("nobody holds a track: {candidates:?}"),
+            },
+            Search::Nothing => None,
+            Search::Stopped => panic!("both levels copy"),
+        }
+    }
+
+    fn pair_id(no: u8) -> PairId {
+        PairId { no: no.into(), epoch: 0 }
+    }
+
+    #[test]
+    fn a_search_at_the_second_level_does_not_look_at_each_track() {
+        let (pair, map) = (pair_id(0), MapName::C);
+        let clear = |track| {
+            let tracks = TrackRange::one(TrackNo(track));
+            Change::Clear { pair, map, tracks }
+        };
+        assert_eq!(found([]), None);
+        assert_eq!(found([clear(TRACKS - 1)]), Some(TrackNo(TRACKS - 1)));
+        assert_eq!(found([clear(TRACKS - 1), clear(TRACKS / 3)]), Some(TrackNo(TRACKS / 3)));
+        // What the level above cannot read will not be brought, and is not waited for.
+        let track = TrackNo(TRACKS / 5);
+        assert_eq!(found([Change::Unreadable { pair, track }]), Some(track));
+        // A pair above that stands still brings nothing.
+        assert_eq!(found([Change::Suspend { pair, all_different: false }]), Some(TrackNo(0)));
+    }
 }

@@ -29,7 +29,7 @@ fn where_claims_cannot_be_queued_who_asks_is_told_and_lanes_come_again() {
     bench.alone(HostOp::Command(command(CommandCode::Create, 0, 1)));
     // A read that misses holds track 2; one may queue behind it.
     let reader = bench.begin_to_effect(read_of(0, 8, 4), 0);
-    let first = bench.begin(write_of(0, 9, 1, 2));
+    let first = bench.begin(read_of(0, 9, 1));
     assert_eq!(bench.hand.waiting().collect::<Vec<_>>(), [(first, Wait::Claim)]);
     assert_eq!(bench.alone(write_of(0, 9, 1, 3)), BUSY);
     assert_eq!(bench.alone(read_of(0, 8, 1)), BUSY);
@@ -42,13 +42,14 @@ fn where_claims_cannot_be_queued_who_asks_is_told_and_lanes_come_again() {
     long_time_without(&mut bench, &[reader]);
     assert_eq!(tracks(&bench.pair(0, 1), MapName::C), [2], "the lane copies what it gets");
     bench.settle();
-    let read = bench.reply(reader);
-    assert_eq!(tags_of(8, read), Ok(vec![1; 4]));
-    assert_eq!(bench.reply(first), HostReply::Done);
+    for (id, start, count) in [(reader, 8, 4), (first, 9, 1)] {
+        let read = bench.reply(id);
+        assert_eq!(tags_of(start, read), Ok(vec![1; count]));
+    }
     assert_eq!(bench.pair(0, 1).phase, Phase::Duplex);
     assert!(bench.pair(0, 1).c.is_empty());
     bench.accept(command(CommandCode::Copy, 0, 1));
-    assert_eq!(bench.read(1, 8, 3), Ok(vec![1, 2, 1]));
+    assert_eq!(bench.read(1, 8, 4), Ok(vec![1; 4]));
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn where_nobody_more_may_wait_for_room_who_asks_is_told_and_lanes_come_again() {
     for destage in &destages {
         bench.turn_to_effect(*destage, 0);
     }
-    let first = bench.begin(write_of(0, 9, 1, 3));
+    let first = bench.begin(write_of(2, 9, 1, 3));
     let waiting: Vec<_> = bench.hand.waiting().map(|(id, _)| id).collect();
     assert_eq!(waiting, [first]);
     assert_eq!(bench.alone(write_of(0, 0, 1, 4)), BUSY);
