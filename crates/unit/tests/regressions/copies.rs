@@ -80,6 +80,8 @@ fn the_end_of_an_old_turn_is_not_taken_for_that_of_the_copier_started_since() {
         bench.turn(id);
     }
     assert_eq!(bench.jobs(), new, "the old turn has ended");
+    // Long enough for a lane to have rested.
+    bench.hand.advance(bench.hand.now() + 10_000_000);
     assert_eq!(bench.due(), [], "no lane is started beside the new one");
     bench.settle();
     assert_eq!(bench.pair(0, 1).phase, Phase::Duplex);
