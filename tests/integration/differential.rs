@@ -198,7 +198,7 @@ fn command(code: CommandCode, secondary: LdevId) -> ScenarioStep {
 }
 
 fn quick_copy(secondary: LdevId, pace: Pace) -> ScenarioStep {
-    let options = PairOptions { pace, quick: true, lanes: 2 };
+    let options = PairOptions { pace, quick: true, lanes: 2, limit: None };
     let copy = Command::new(CommandCode::Copy, PRIMARY, secondary).with_options(options);
     ScenarioStep::Command(copy)
 }
@@ -231,7 +231,7 @@ impl Generator {
         match self.random.below(20) {
             0..=1 => self.add_command(),
             2 => {
-                let options = PairOptions { pace: self.pace(), lanes: 2, quick: false };
+                let options = PairOptions { pace: self.pace(), lanes: 2, ..PairOptions::default() };
                 if let Some(secondary) = self.pairs.keys().next().copied() {
                     let (primary, secondary) = (PRIMARY, secondary);
                     self.steps.push(ScenarioStep::ChangePace { primary, secondary, options });

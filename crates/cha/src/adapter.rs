@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(adapter.request(path(at), request), Err(expected));
         };
         let block = Bytes::from_static(b"DCMB");
-        let too_short = WireError::TooShort { expected: 16, found: 4 };
+        let too_short = WireError::TooShort { expected: 24, found: 4 };
         let no_lu = LuError::NoLu { path: path("CL1-A:4") };
         let no_port = LuError::NoPort { port: path("CL1-B:3").port };
         check("CL1-A:3", HostRequest::Command { block: block.clone() }, too_short.into());

@@ -10,7 +10,8 @@
 //! | 12 | 1 | pace | tracks of one elemental copy, 1 to 15 (Figs. 11C, 11E) |
 //! | 13 | 1 | lanes | jobs that copy for the pair, at least 1 |
 //! | 14 | 1 | flags | bit 0 quick, bit 1 initial copy, the rest zero |
-//! | 15 | 1 | reserved | zero |
+//! | 15 | 1 | limit kind | what [`PaceLimit`] the copy has: 0 none, 1 tracks a second, 2 added latency |
+//! | 16 | 8 | limit | tracks a second, or nanoseconds; not zero, but for kind 0 |
 //!
 //! Numbers are little-endian. Bytes behind the block are not looked at: a host may send it in a
 //! sector. There is no check code, because every channel protects what it carries.
@@ -21,15 +22,19 @@
 use crate::wire::{self, WireError};
 use crate::{Command, CommandCode};
 use diptych_format::LdevId;
-use diptych_shared::{Pace, PairOptions};
+use diptych_shared::{Pace, PaceLimit, PairOptions};
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// Bytes of a command block.
-pub const COMMAND_BLOCK_BYTES: usize = 16;
+pub const COMMAND_BLOCK_BYTES: usize = 24;
 
 const MAGIC: [u8; 4] = *b"DCMB";
 const VERSION: u16 = 1;
 const QUICK: u8 = 1 << 0;
 const INITIAL_COPY: u8 = 1 << 1;
+const NO_LIMIT: u8 = 0;
+const TRACKS_PER_SECOND: u8 = 1;
+const ADDED_LATENCY: u8 = 2;
 
 mod field {
     use std::ops::Range;
@@ -42,8 +47,8 @@ mod field {
     pub(super) const PACE: usize = 12;
     pub(super) const LANES: usize = 13;
     pub(super) const FLAGS: usize = 14;
-    #[cfg(test)]
-    pub(super) const RESERVED: usize = 15;
+    pub(super) const LIMIT_KIND: usize = 15;
+    pub(super) const LIMIT: Range<usize> = 16..24;
 }
 
 /// A look at the bytes of a command block, field by field. Magic and version are right; the fields
@@ -96,6 +101,11 @@ impl<'a> CommandBlock<'a> {
         self.0[field::FLAGS] & INITIAL_COPY != 0
     }
 
+    /// The limit of the copy, as its kind and its value.
+    pub fn limit(self) -> (u8, u64) {
+        (self.0[field::LIMIT_KIND], wire::u64_at(self.0, field::LIMIT))
+    }
+
     /// The command that the block holds.
     ///
     /// # Errors
@@ -112,6 +122,7 @@ impl<'a> CommandBlock<'a> {
                 pace: Pace::try_from(pace).map_err(|_| WireError::Pace { found: pace })?,
                 lanes: self.lanes(),
                 quick: self.is_quick(),
+                limit: decode_limit(self.limit())?,
             },
             initial_copy: self.has_initial_copy(),
         };
@@ -123,6 +134,25 @@ impl<'a> CommandBlock<'a> {
 
     fn volume(self, at: std::ops::Range<usize>) -> LdevId {
         LdevId::new(self.0[at.start], self.0[at.start + 1])
+    }
+}
+
+fn decode_limit((kind, value): (u8, u64)) -> Result<Option<PaceLimit>, WireError> {
+    let tracks = || u32::try_from(value).ok().and_then(NonZeroU32::new);
+    let limit = match kind {
+        NO_LIMIT if value == 0 => return Ok(None),
+        TRACKS_PER_SECOND => tracks().map(PaceLimit::TracksPerSecond),
+        ADDED_LATENCY => NonZeroU64::new(value).map(PaceLimit::AddedLatencyNs),
+        _ => None,
+    };
+    limit.map(Some).ok_or(WireError::Limit { kind, value })
+}
+
+fn encode_limit(limit: Option<PaceLimit>) -> (u8, u64) {
+    match limit {
+        None => (NO_LIMIT, 0),
+        Some(PaceLimit::TracksPerSecond(tracks)) => (TRACKS_PER_SECOND, tracks.get().into()),
+        Some(PaceLimit::AddedLatencyNs(target_ns)) => (ADDED_LATENCY, target_ns.get()),
     }
 }
 
@@ -145,6 +175,9 @@ impl Command {
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         block[field::FLAGS] =
             flag(self.options.quick, QUICK) | flag(self.initial_copy, INITIAL_COPY);
+        let (kind, value) = encode_limit(self.options.limit);
+        block[field::LIMIT_KIND] = kind;
+        block[field::LIMIT].copy_from_slice(&value.to_le_bytes());
         block
     }
 
@@ -163,11 +196,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BLOCK: [u8; COMMAND_BLOCK_BYTES] =
-        [b'D', b'C', b'M', b'B', 1, 0, 213, 0, 0, 0x1A, 2, 0x3B, 15, 4, 1, 0];
+    const BLOCK: [u8; COMMAND_BLOCK_BYTES] = [
+        b'D', b'C', b'M', b'B', 1, 0, 213, 0, 0, 0x1A, 2, 0x3B, // what and which
+        15, 4, 1, 2, 0x20, 0xA1, 7, 0, 0, 0, 0, 0, // how: 500 us
+    ];
 
     fn command() -> Command {
-        let options = PairOptions { pace: Pace::FAST, lanes: 4, quick: true };
+        let limit = NonZeroU64::new(500_000).map(PaceLimit::AddedLatencyNs);
+        let options = PairOptions { pace: Pace::FAST, lanes: 4, quick: true, limit };
         Command::new(CommandCode::Copy, LdevId::new(0, 0x1A), LdevId::new(2, 0x3B))
             .with_options(options)
             .without_initial_copy()
@@ -185,7 +221,8 @@ mod tests {
             ("pace", one(field::PACE)),
             ("lanes", one(field::LANES)),
             ("flags", one(field::FLAGS)),
-            ("reserved", one(field::RESERVED)),
+            ("limit kind", one(field::LIMIT_KIND)),
+            ("limit", field::LIMIT),
         ];
         wire::documented::check(include_str!("command_block.rs"), &fields, COMMAND_BLOCK_BYTES);
     }
@@ -215,11 +252,37 @@ mod tests {
         check(13, 0, WireError::NoLane);
         check(14, 0x81, WireError::Reserved { at: 14, expected: 0x01, found: 0x81 });
         check(14, 0x04, WireError::Reserved { at: 14, expected: 0x00, found: 0x04 });
-        check(15, 0x10, WireError::Reserved { at: 15, expected: 0x00, found: 0x10 });
+        check(15, 0, WireError::Limit { kind: 0, value: 500_000 });
+        check(15, 3, WireError::Limit { kind: 3, value: 500_000 });
         for found in 0..COMMAND_BLOCK_BYTES {
             let too_short = WireError::TooShort { expected: COMMAND_BLOCK_BYTES, found };
             assert_eq!(Command::decode(&BLOCK[..found]), Err(too_short));
         }
+    }
+
+    #[test]
+    fn limits() {
+        fn check(kind: u8, value: u64, expected: Option<Option<PaceLimit>>) {
+            let expected = expected.ok_or(WireError::Limit { kind, value });
+            assert_eq!(decode_limit((kind, value)), expected, "{kind}, {value}");
+            if let Ok(limit) = expected {
+                assert_eq!(encode_limit(limit), (kind, value));
+            }
+        }
+        check(0, 0, Some(None));
+        check(0, 1, None);
+        check(1, 0, None);
+        check(1, 200, Some(NonZeroU32::new(200).map(PaceLimit::TracksPerSecond)));
+        check(1, 1 << 32, None);
+        check(2, 0, None);
+        check(2, u64::MAX, Some(NonZeroU64::new(u64::MAX).map(PaceLimit::AddedLatencyNs)));
+        check(3, 1, None);
+    }
+
+    fn any_limit() -> impl Strategy<Value = Option<PaceLimit>> {
+        let ceiling = any::<NonZeroU32>().prop_map(PaceLimit::TracksPerSecond);
+        let target = any::<NonZeroU64>().prop_map(PaceLimit::AddedLatencyNs);
+        prop::option::of(prop_oneof![ceiling, target])
     }
 
     prop_compose! {
@@ -229,9 +292,10 @@ mod tests {
             pace in 1..=15_u8,
             lanes in 1..=u8::MAX,
             [quick, initial_copy] in any::<[bool; 2]>(),
+            limit in any_limit(),
         ) -> Command {
             let pace = Pace::try_from(pace).expect("1 to 15");
-            let options = PairOptions { pace, lanes, quick };
+            let options = PairOptions { pace, lanes, quick, limit };
             let [primary, secondary] = [LdevId::new(cu, ldev), LdevId::new(other_cu, other_ldev)];
             Command { code, primary, secondary, options, initial_copy }
         }

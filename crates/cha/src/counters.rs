@@ -173,7 +173,7 @@ mod tests {
         check(&HostOp::Unmap { ldev: LDEV, blocks }, OpKind::Unmap, 0);
         check(&HostOp::Flush { ldev: LDEV }, OpKind::Flush, 0);
         let command = Command::new(CommandCode::Create, LDEV, LdevId::new(0, 2));
-        check(&HostOp::Command(command), OpKind::Command, 16);
+        check(&HostOp::Command(command), OpKind::Command, 24);
     }
 
     #[test]
@@ -204,12 +204,12 @@ mod tests {
         let traffic = |operations, bytes_in, bytes_out| Traffic { operations, bytes_in, bytes_out };
         let now = counters.snapshot();
         assert_eq!(now.of(OpKind::Read), traffic(1, 0, 1024));
-        assert_eq!(now.of(OpKind::Command), traffic(1, 16, 40));
+        assert_eq!(now.of(OpKind::Command), traffic(1, 24, 40));
         assert_eq!(now.of(OpKind::Flush), traffic(1, 0, 0));
         assert_eq!(now.of(OpKind::Write), Traffic::default());
-        assert_eq!(now.total(), traffic(3, 16, 1064));
+        assert_eq!(now.total(), traffic(3, 24, 1064));
         let later = now.since(&earlier);
-        assert_eq!(later.total(), traffic(2, 16, 40));
+        assert_eq!(later.total(), traffic(2, 24, 40));
         assert_eq!((later.rejected, later.failed), (1, 1));
         assert_eq!(earlier.since(&now), ChannelSnapshot::default());
     }

@@ -55,12 +55,13 @@ fn host_errors() -> Vec<HostError> {
 
 fn wire_errors() -> Vec<WireError> {
     vec![
-        WireError::TooShort { expected: 16, found: 4 },
+        WireError::TooShort { expected: 24, found: 4 },
         WireError::Magic { expected: 0x424D_4344, found: 0x0000_4344 },
         WireError::Version { known: 1, found: 2 },
         WireError::Code { found: 215 },
         WireError::Pace { found: 16 },
         WireError::NoLane,
+        WireError::Limit { kind: 1, value: 0 },
         WireError::Result { found: 4 },
         WireError::Status { found: 807 },
         WireError::Reason { found: 17 },
@@ -141,12 +142,13 @@ fn host_errors_say() {
 #[test]
 fn wire_errors_say() {
     insta::assert_snapshot!(table(&wire_errors()), @r"
-    TooShort              a block has 16 bytes, these are 4
+    TooShort              a block has 24 bytes, these are 4
     Magic                 the block starts with 0x00004344 instead of 0x424d4344
     Version               the block has version 2, only version 1 is known
     Code                  there is no command with code 215
     Pace                  pace 16 is not one of 1 to 15 tracks
     NoLane                a pair has at least one lane
+    Limit                 there is no limit of kind 1 and value 0
     Result                there is no result with number 4
     Status                there is no pair status with number 807
     Reason                there is no reason with number 17
@@ -222,6 +224,7 @@ fn no_error_is_left_out() {
         WireError::Reason { .. } => 8,
         WireError::Operand { .. } => 9,
         WireError::Reserved { .. } => 10,
+        WireError::Limit { .. } => 11,
     });
-    assert_eq!(wire, (1 << 11) - 1);
+    assert_eq!(wire, (1 << 12) - 1);
 }

@@ -36,7 +36,7 @@
 //! let block = command.encode().to_vec().into();
 //! let op = adapter.request(path, HostRequest::Command { block }).unwrap();
 //! assert_eq!(op, HostOp::Command(command));
-//! assert_eq!(adapter.counters().of(OpKind::Command).bytes_in, 16);
+//! assert_eq!(adapter.counters().of(OpKind::Command).bytes_in, 24);
 //! ```
 
 mod adapter;

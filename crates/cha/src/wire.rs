@@ -49,6 +49,14 @@ pub enum WireError {
     /// Nothing would copy.
     #[error("a pair has at least one lane")]
     NoLane,
+    /// There is no such limit of a copy.
+    #[error("there is no limit of kind {kind} and value {value}")]
+    Limit {
+        /// The kind found.
+        kind: u8,
+        /// The value found.
+        value: u64,
+    },
     /// An answer is accepted, nothing or refused.
     #[error("there is no result with number {found}")]
     Result {

@@ -81,16 +81,16 @@ fn check_report(report: &Value, emulation: &str) {
     assert!(
         number(report, "/first/writes_before") > 0 && number(report, "/first/writes_after") > 0
     );
-    // Two commands of 16 bytes and two answers of 40: create and copy, re-sync and copy.
+    // Two commands of 24 bytes and two answers of 40: create and copy, re-sync and copy.
     for copy in ["/first", "/again/0", "/again/1"] {
-        assert_eq!(number(report, &format!("{copy}/channel/copying_bytes")), 112);
+        assert_eq!(number(report, &format!("{copy}/channel/copying_bytes")), 128);
         assert_eq!(number(report, &format!("{copy}/channel/read_bytes")), 0);
         let moved = 2 * number(report, &format!("{copy}/tracks")) * track_bytes;
         assert_eq!(number(report, &format!("{copy}/channel/host_driven_bytes")), moved);
     }
     assert_eq!(
         number(report, "/alone/channel/copying_bytes"),
-        number(report, "/alone/rounds") * 168
+        number(report, "/alone/rounds") * 192
     );
     assert_eq!(number(report, "/again/1/unequal_tracks"), 3);
     assert_eq!(number(report, "/again/1/tracks"), 3);

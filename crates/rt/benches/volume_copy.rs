@@ -74,7 +74,7 @@ impl Bench {
     }
 
     fn command(&self, code: CommandCode) {
-        let options = PairOptions { pace: Pace::FAST, lanes: self.lanes, quick: false };
+        let options = PairOptions { pace: Pace::FAST, lanes: self.lanes, ..PairOptions::default() };
         let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
         let reply = self.rt.execute(HostOp::Command(command));
         let accepted = matches!(reply, HostReply::Outcome(Outcome::Accepted { .. }));

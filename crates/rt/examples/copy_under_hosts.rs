@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let create = Command::new(CommandCode::Create, PRIMARY, SECONDARY).without_initial_copy();
     command(&rt, create);
-    let options = PairOptions { pace: Pace::MEDIUM, lanes: 1, quick: false };
+    let options = PairOptions { pace: Pace::MEDIUM, ..PairOptions::default() };
     write(&rt, 0, 1, b'b');
     noticed.lock().phase = 1;
     let begun = Instant::now();

@@ -41,7 +41,7 @@ fn read(rt: &Rt, ldev: LdevId) -> Vec<u8> {
 }
 
 fn command(rt: &Rt, code: CommandCode) -> Option<PairStatus> {
-    let options = PairOptions { pace: Pace::FAST, lanes: 2, quick: false };
+    let options = PairOptions { pace: Pace::FAST, lanes: 2, ..PairOptions::default() };
     let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
     match rt.execute(HostOp::Command(command)) {
         HostReply::Outcome(Outcome::Accepted { to, .. }) => to,

@@ -173,7 +173,12 @@ impl World {
     fn command(&self, pair: usize, code: CommandCode) {
         let (primary, secondary) = PAIRS[pair];
         let lanes = 1 + (random_u64() % 2) as u8;
-        let options = PairOptions { pace: Pace::SLOW, lanes, quick: random_u64() & 1 == 0 };
+        let options = PairOptions {
+            pace: Pace::SLOW,
+            lanes,
+            quick: random_u64() & 1 == 0,
+            ..PairOptions::default()
+        };
         let command = Command::new(code, ldev(primary), ldev(secondary)).with_options(options);
         let began = self.notes(Notes::tick);
         let Some(HostReply::Outcome(outcome)) = self.execute(HostOp::Command(command)) else {

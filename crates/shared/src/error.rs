@@ -73,4 +73,7 @@ pub enum SharedError {
     /// A text that names no pace.
     #[error("a pace is slow, medium, fast or 1 to 15 tracks an elemental copy")]
     UnknownPace,
+    /// A text that names no limit of a pace.
+    #[error("a limit is tracks a second, as 200/s, or added latency, as 500us, and not zero")]
+    UnknownPaceLimit,
 }

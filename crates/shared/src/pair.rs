@@ -1,6 +1,6 @@
 //! Pair information 300 (Fig. 3) with the track maps of the pair (Fig. 4).
 
-use crate::{Pace, TrackMap};
+use crate::{Pace, PaceLimit, TrackMap};
 use diptych_format::{ImageNo, LdevId, PairId, TrackNo};
 use std::fmt;
 
@@ -77,12 +77,14 @@ pub struct PairOptions {
     pub lanes: u8,
     /// Whether hosts may use the secondary while 803 lasts.
     pub quick: bool,
+    /// What holds the copy back beyond its pace.
+    pub limit: Option<PaceLimit>,
 }
 
 impl Default for PairOptions {
-    /// Medium pace, one lane, not quick.
+    /// Medium pace, one lane, not quick, no limit.
     fn default() -> Self {
-        Self { pace: Pace::MEDIUM, lanes: 1, quick: false }
+        Self { pace: Pace::MEDIUM, lanes: 1, quick: false, limit: None }
     }
 }
 

@@ -103,8 +103,9 @@ impl fmt::Display for Action {
             Self::Unmap(volume, blocks) => write!(f, "unmap {volume} blocks {blocks}"),
             Self::Flush(volume) => write!(f, "flush {volume}"),
             Self::Command { code, target, options, initial_copy } => {
-                let PairOptions { pace, lanes, quick } = options;
+                let PairOptions { pace, lanes, quick, limit } = options;
                 write!(f, "{code} {target}, {pace}, {lanes} lanes")?;
+                limit.map_or(Ok(()), |limit| write!(f, ", limit {limit}"))?;
                 f.write_str(if quick { ", quick" } else { "" })?;
                 f.write_str(if initial_copy { "" } else { ", copier off" })
             }
@@ -241,5 +242,6 @@ fn options() -> impl Strategy<Value = PairOptions> {
         pace,
         lanes,
         quick,
+        ..PairOptions::default()
     })
 }

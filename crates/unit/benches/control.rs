@@ -93,7 +93,7 @@ impl Bench {
     }
 
     fn command(&mut self, code: CommandCode) {
-        let options = PairOptions { pace: Pace::FAST, lanes: 1, quick: false };
+        let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
         let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
         self.host(HostOp::Command(command));
     }

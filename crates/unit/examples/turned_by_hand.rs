@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     hand.finish(&mut flush);
 
     println!("\nA pair, and the copy command: the image is the primary now. No data is moved.");
-    let options = PairOptions { pace: Pace::FAST, lanes: 1, quick: false };
+    let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
     let create = Command::new(CommandCode::Create, PRIMARY, SECONDARY).without_initial_copy();
     let copy = Command::new(CommandCode::Copy, PRIMARY, SECONDARY).with_options(options);
     for command in [create, copy] {

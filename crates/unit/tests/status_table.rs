@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 const PRIMARY: LdevId = ldev(0);
 const SECONDARY: LdevId = ldev(1);
-const QUICK: PairOptions = PairOptions { pace: diptych_shared::Pace::SLOW, lanes: 1, quick: true };
+const QUICK: PairOptions =
+    PairOptions { pace: diptych_shared::Pace::SLOW, lanes: 1, quick: true, limit: None };
 
 /// A unit of four volumes of six tracks of one block, and the model beside it. Copiers move only
 /// when they are told to.

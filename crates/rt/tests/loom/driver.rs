@@ -37,7 +37,7 @@ fn a_rest_is_not_forgotten() {
         let world = World::new(Shape { copy_rest_ns: 100, tracks: 2, ..Shape::THREE });
         world.write(P, 0, &[1, 1]);
         world.create_idle(P, S);
-        let slowly = PairOptions { pace: Pace::SLOW, lanes: 1, quick: false };
+        let slowly = PairOptions { pace: Pace::SLOW, ..PairOptions::default() };
         world.accepted(Command::new(CommandCode::Copy, P, S).with_options(slowly));
         // A command on no pair: it changes nothing, and asks what is due.
         let nothing = |world: &World| {

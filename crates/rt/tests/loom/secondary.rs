@@ -12,7 +12,7 @@ fn copying_quickly(blocks_per_track: u64) -> Arc<World> {
     world.write(P, 0, &vec![1; blocks_per_track as usize]);
     world.write(S, 0, &vec![9; blocks_per_track as usize]);
     world.create_idle(P, S);
-    let options = PairOptions { pace: Pace::FAST, lanes: 1, quick: true };
+    let options = PairOptions { pace: Pace::FAST, quick: true, ..PairOptions::default() };
     world.accepted(Command::new(CommandCode::Copy, P, S).with_options(options));
     world
 }

@@ -184,7 +184,7 @@ impl World {
 
     /// A command on a pair, with one fast lane; it must be accepted.
     pub(crate) fn command(&self, code: CommandCode, primary: LdevId, secondary: LdevId) {
-        let options = PairOptions { pace: Pace::FAST, lanes: 1, quick: false };
+        let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
         self.accepted(Command::new(code, primary, secondary).with_options(options));
     }
 

@@ -22,7 +22,7 @@ fn busy(seed: u64) -> Bench {
     bench.fill(0, 1);
     bench.evict(SCRATCH);
     bench.accept(command(CommandCode::Create, 0, 1));
-    let quick = PairOptions { pace: Pace::SLOW, lanes: 1, quick: true };
+    let quick = PairOptions { pace: Pace::SLOW, quick: true, ..PairOptions::default() };
     bench.accept(command(CommandCode::Create, 0, 2).without_initial_copy());
     bench.alone(HostOp::Command(command(CommandCode::Copy, 0, 2).with_options(quick)));
     let unmapped = BlockRange::new(BlockNo(10), 7);

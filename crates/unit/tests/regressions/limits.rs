@@ -138,7 +138,7 @@ fn lanes_that_cannot_be_are_refused_and_nothing_is_broken() {
     let mut bench = Bench::new(1, config, 3);
     bench.fill(0, 1);
     bench.split(0, 1);
-    let options = |lanes| PairOptions { lanes, pace: Pace::FAST, quick: false };
+    let options = |lanes| PairOptions { lanes, pace: Pace::FAST, ..PairOptions::default() };
     for asked in [0, 5, u8::MAX] {
         let refused = Outcome::Refused(Refusal::Lanes { asked, most });
         for code in CommandCode::ALL {

@@ -7,7 +7,7 @@ use diptych_shared::{Pace, PairOptions, PairStatus, Phase};
 use diptych_testkit::ldev;
 use diptych_unit::{Job, Plant, Reply, UnitConfig};
 
-const QUICK: PairOptions = PairOptions { pace: Pace::SLOW, lanes: 1, quick: true };
+const QUICK: PairOptions = PairOptions { pace: Pace::SLOW, lanes: 1, quick: true, limit: None };
 const NO_VOLUME: HostReply = HostReply::Failed(HostError::NoVolume { ldev: ldev(0) });
 
 /// OPEN-3 and OPEN-V side by side: tracks of 48 and 64 KiB in slots of 64 KiB. Volume 5 is there to
