@@ -73,6 +73,52 @@ impl FromStr for CommandCode {
     }
 }
 
+/// Who asked for something: what the history says of it (Fig. 11D).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Who {
+    /// A host, by a command block.
+    #[default]
+    Host,
+    /// An operator, by the console or the command line.
+    Operator,
+    /// A schedule, at its time.
+    Schedule,
+    /// The control unit itself.
+    Unit,
+}
+
+impl Who {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Host, Self::Operator, Self::Schedule, Self::Unit];
+
+    /// The word for them.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Operator => "operator",
+            Self::Schedule => "schedule",
+            Self::Unit => "unit",
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Who {
+    type Err = NameError;
+
+    /// The one called so, in either case.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let same = |who: &Self| who.name().eq_ignore_ascii_case(text);
+        Self::ALL.into_iter().find(same).ok_or(NameError::NotWho)
+    }
+}
+
 /// A pair command: code 701, primary 702, secondary 703, and the options of Figs. 11C and 11E.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command {
@@ -86,12 +132,21 @@ pub struct Command {
     pub options: PairOptions,
     /// Create only: whether the initial copy starts at once.
     pub initial_copy: bool,
+    /// Who gives it. A command block does not say: what comes by one comes from a host.
+    pub who: Who,
 }
 
 impl Command {
-    /// A command with the default options and an initial copy.
+    /// A command of a host, with the default options and an initial copy.
     pub fn new(code: CommandCode, primary: LdevId, secondary: LdevId) -> Self {
-        Self { code, primary, secondary, options: PairOptions::default(), initial_copy: true }
+        let (options, who) = (PairOptions::default(), Who::Host);
+        Self { code, primary, secondary, options, initial_copy: true, who }
+    }
+
+    /// The same command, given by somebody else.
+    #[must_use]
+    pub fn by(self, who: Who) -> Self {
+        Self { who, ..self }
     }
 
     /// The same command with other options.
@@ -249,6 +304,14 @@ mod tests {
         }
         let known = (0..=u16::MAX).filter_map(CommandCode::from_number);
         assert_eq!(known.collect::<Vec<_>>(), CommandCode::ALL);
+    }
+
+    #[test]
+    fn everybody_has_one_word() {
+        for who in Who::ALL {
+            assert_eq!(who.to_string().to_uppercase().parse(), Ok(who));
+        }
+        assert_eq!("nobody".parse::<Who>(), Err(NameError::NotWho));
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //! nothing of LUNs or ports, because 702 and 703 name volumes by CU and LDEV.
 
 use crate::wire::{self, WireError};
-use crate::{Command, CommandCode};
+use crate::{Command, CommandCode, Who};
 use diptych_format::LdevId;
 use diptych_shared::{Pace, PaceLimit, PairOptions};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -125,6 +125,7 @@ impl<'a> CommandBlock<'a> {
                 limit: decode_limit(self.limit())?,
             },
             initial_copy: self.has_initial_copy(),
+            who: Who::Host,
         };
         if self.lanes() == 0 {
             return Err(WireError::NoLane);
@@ -297,7 +298,7 @@ mod tests {
             let pace = Pace::try_from(pace).expect("1 to 15");
             let options = PairOptions { pace, lanes, quick, limit };
             let [primary, secondary] = [LdevId::new(cu, ldev), LdevId::new(other_cu, other_ldev)];
-            Command { code, primary, secondary, options, initial_copy }
+            Command { code, primary, secondary, options, initial_copy, who: Who::Host }
         }
     }
 

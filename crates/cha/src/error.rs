@@ -35,6 +35,9 @@ pub enum NameError {
     /// Not the word of a command.
     #[error("the commands are create, delete, copy (or split), resync and suspend")]
     NotCommand,
+    /// Not the word for somebody who gives commands.
+    #[error("who gives commands is host, operator, schedule or unit")]
+    NotWho,
 }
 
 /// Why a path cannot be added, removed or used.

@@ -84,6 +84,7 @@ fn name_errors() -> Vec<NameError> {
         NameError::NotLun,
         NameError::NotPath,
         NameError::NotCommand,
+        NameError::NotWho,
     ]
 }
 
@@ -175,6 +176,7 @@ fn name_errors_say() {
     NotLun                a LUN is a number from 0 to 255
     NotPath               a path is written port, colon, LUN, as in CL1-A:3
     NotCommand            the commands are create, delete, copy (or split), resync and suspend
+    NotWho                who gives commands is host, operator, schedule or unit
     ");
 }
 

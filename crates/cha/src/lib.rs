@@ -54,7 +54,7 @@ mod port;
 mod wire;
 
 pub use adapter::{ChannelAdapter, HostRequest};
-pub use command::{Command, CommandCode, Outcome, Refusal};
+pub use command::{Command, CommandCode, Outcome, Refusal, Who};
 pub use command_block::{COMMAND_BLOCK_BYTES, CommandBlock};
 pub use counters::{ChannelCounters, ChannelSnapshot, Traffic};
 pub use error::{LuError, NameError, RequestError};
