@@ -1,7 +1,7 @@
 //! Changes: the only way in which anything in a family changes.
 
 use crate::{MapName, Pair, PairOptions, PairStatus, VolumeState};
-use diptych_format::{ImageNo, LdevId, PairId, TrackNo, TrackRange};
+use diptych_format::{ImageNo, LdevId, PairId, Time, TrackNo, TrackRange};
 
 /// One change of a family's state, applied at once by [`crate::FamilyState::change`].
 ///
@@ -74,6 +74,14 @@ pub enum Change {
         pair: PairId,
         /// The options from now on.
         options: PairOptions,
+    },
+    /// A command that begins a copy is accepted at this time: what is copied from here on, and how long
+    /// it takes, is counted from here. Made before the change that the command itself is.
+    CopyBegins {
+        /// The pair.
+        pair: PairId,
+        /// When.
+        at: Time,
     },
     /// Copying stops: the pair is suspended, its image abandoned. No transition if it already was.
     Suspend {

@@ -131,6 +131,7 @@ impl FamilyState {
                 return self.on(pair, |p| p.accept_copy(image, options));
             }
             Change::Resync { pair, options } => return self.on(pair, |p| p.resync(options)),
+            Change::CopyBegins { pair, at } => return self.on(pair, |p| p.copy_begins(at)),
             Change::Suspend { pair, all_different } => {
                 return self.on(pair, |p| p.suspend(all_different));
             }

@@ -1,7 +1,7 @@
 //! Pair information 300 (Fig. 3) with the track maps of the pair (Fig. 4).
 
 use crate::{Pace, PaceLimit, TrackMap};
-use diptych_format::{ImageNo, LdevId, PairId, TrackNo};
+use diptych_format::{ImageNo, LdevId, PairId, Time, TrackNo};
 use std::fmt;
 
 /// What Fig. 11 shows for a volume that is in no pair.
@@ -158,6 +158,11 @@ pub struct Pair {
     pub copied_tracks: u64,
     /// How many of them were copied before a write (Fig. 9).
     pub protected_tracks: u64,
+    /// When the last command that begins a copy was accepted ([`crate::Change::CopyBegins`]); in 803
+    /// and 804 the instant of the image.
+    pub begun_at: Time,
+    /// What `copied_tracks` was then.
+    pub begun_tracks: u64,
 }
 
 impl Pair {
@@ -189,7 +194,14 @@ impl Pair {
             unreadable: TrackMap::new(track_count),
             copied_tracks: 0,
             protected_tracks: 0,
+            begun_at: Time::ZERO,
+            begun_tracks: 0,
         }
+    }
+
+    /// Tracks copied since the last command that begins a copy, for whatever reason.
+    pub fn tracks_since_begun(&self) -> u64 {
+        self.copied_tracks - self.begun_tracks
     }
 
     /// The map of that name.

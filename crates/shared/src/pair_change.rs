@@ -1,7 +1,7 @@
 //! What each change does to one pair: the maps and the status move together.
 
 use crate::{MapName, Pair, PairOptions, PairStatus, Phase, TrackMap};
-use diptych_format::{ImageNo, TrackNo, TrackRange};
+use diptych_format::{ImageNo, Time, TrackNo, TrackRange};
 
 impl Pair {
     /// Bits of a map are set.
@@ -96,6 +96,12 @@ impl Pair {
         if all_different {
             self.c.set_all();
         }
+    }
+
+    /// From here on the time and the tracks of a copy are counted.
+    pub(crate) fn copy_begins(&mut self, at: Time) {
+        self.begun_at = at;
+        self.begun_tracks = self.copied_tracks;
     }
 
     /// A track of the primary cannot be read.
