@@ -8,7 +8,7 @@ use diptych::format::{BlockNo, BlockRange, Geometry, LdevId};
 use diptych::rt::{Rt, RtConfig};
 use diptych::shared::PairStatus;
 use diptych::sync::thread;
-use diptych::unit::{Plant, Unit, UnitConfig};
+use diptych::unit::{HistoryQuery, Plant, Unit, UnitConfig};
 
 const PRIMARY: LdevId = LdevId::new(0, 0x1A);
 const SECONDARY: LdevId = LdevId::new(0, 0x3B);
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} more tracks copied", again.copied_tracks - pair.copied_tracks);
 
     println!("\nhistory:");
-    for entry in rt.unit().history() {
+    for entry in rt.unit().history(&HistoryQuery::default()).entries {
         println!("  {entry}");
     }
     rt.stop();

@@ -11,7 +11,7 @@ use diptych_sim::{
     ScenarioStep, ScenarioVolume, Seen, Sim, SimConfig, SimError, SplitMix64, VolumePicture,
     fill_blocks, play,
 };
-use diptych_unit::{Effect, Event, Message, Plant, Unit, UnitConfig};
+use diptych_unit::{Effect, Event, HistoryQuery, Message, Plant, Unit, UnitConfig};
 
 const PRIMARY: LdevId = LdevId::new(0, 0);
 const SECONDARY: LdevId = LdevId::new(0, 1);
@@ -264,9 +264,10 @@ fn pace_is_the_rest_between_elemental_copies() {
         let copy = command_of(CommandCode::Copy).with_options(options);
         sim.submit(at, HostOp::Command(copy)).unwrap();
         sim.run_to_end();
-        let history = sim.unit().history();
+        let history = sim.unit().history(&HistoryQuery::default()).entries;
         let ended = history.iter().find(|entry| entry.message == Message::CopyEnded).unwrap();
         assert_eq!(ended.at.ns_since(at), expected_ns, "{pace}, {tracks} tracks");
+        assert_eq!((ended.tracks, ended.duration_ns), (Some(tracks), Some(expected_ns)));
     };
     check(Pace::FAST, 100, 0);
     check(Pace::SLOW, 1, 0);

@@ -93,7 +93,7 @@ impl Core {
         self.history.lock().record(entry);
     }
 
-    /// Records something that happened to one pair.
+    /// Records something that happened to one pair. The end of a copy says what was copied.
     pub(crate) fn record_of(
         &self,
         at: Time,
@@ -102,15 +102,10 @@ impl Core {
         from: Option<PairStatus>,
         to: Option<PairStatus>,
     ) {
-        self.record(HistoryEntry {
-            at,
-            message,
-            pair: Some(pair.id),
-            primary: Some(pair.primary),
-            secondary: Some(pair.secondary),
-            from,
-            to,
-        });
+        let entry = HistoryEntry::new(at, message).of_pair(pair).statuses(from, to);
+        let ends_copy = message == Message::CaughtUp || from != to && from.is_some_and(copies);
+        let duration_ns = at.ns_since(pair.begun_at);
+        self.record(if ends_copy { entry.of_copy(pair).took(duration_ns) } else { entry });
     }
 
     /// Records a change of status made by a change of the maps (step 504).
@@ -122,6 +117,14 @@ impl Core {
     /// The shape of a volume.
     pub(crate) fn shape(&self, ldev: LdevId) -> Result<Shape, HostError> {
         self.shapes.read().get(&ldev).copied().ok_or(HostError::NoVolume { ldev })
+    }
+}
+
+/// Whether a pair of this status is being copied.
+pub(crate) fn copies(status: PairStatus) -> bool {
+    match status {
+        PairStatus::PairedNotCopied | PairStatus::CopyInProgress | PairStatus::Restoring => true,
+        PairStatus::Copied | PairStatus::Suspended => false,
     }
 }
 

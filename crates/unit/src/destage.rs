@@ -110,15 +110,8 @@ fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, track: TrackNo) {
             failure::target(m, core, family, ldev, track, Message::DestageFailed(track));
             return;
         }
-        core.record(HistoryEntry {
-            at: m.now(),
-            message: Message::DestageFailed(track),
-            pair: None,
-            primary: Some(ldev),
-            secondary: None,
-            from: None,
-            to: None,
-        });
+        let message = Message::DestageFailed(track);
+        core.record(HistoryEntry::new(m.now(), message).of_volume(ldev));
     });
     // A volume that was removed meanwhile needs no state.
     let (Ok(()) | Err(_)) = done;

@@ -76,7 +76,10 @@ mod unit;
 pub use config::UnitConfig;
 pub use effect::{Effect, Event, Plant};
 pub use error::UnitError;
-pub use history::{HistoryEntry, Message, MessageType};
+pub use history::{
+    HistoryColumn, HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Message, MessageType,
+    Reason,
+};
 pub use job::Job;
 pub use mailbox::{Reply, Wakes};
 

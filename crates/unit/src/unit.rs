@@ -4,7 +4,7 @@ use crate::commands::command;
 use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
 use crate::elemental::{Lane, elemental_copy};
-use crate::history::{HistoryEntry, Message};
+use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::scheduler::Scheduler;
@@ -136,9 +136,7 @@ impl Unit {
     }
 
     fn record_of_volume(&self, at: Time, ldev: LdevId, message: Message) {
-        let (pair, secondary, from, to) = (None, None, None, None);
-        let primary = Some(ldev);
-        self.core.record(HistoryEntry { at, message, pair, primary, secondary, from, to });
+        self.core.record(HistoryEntry::new(at, message).of_volume(ldev));
     }
 
     /// Sets or resets the reserve attribute (Fig. 11A: 1516).
@@ -220,9 +218,10 @@ impl Unit {
         pairs.into_values().collect()
     }
 
-    /// The history, the oldest entry first.
-    pub fn history(&self) -> Vec<HistoryEntry> {
-        self.core.history.lock().entries()
+    /// What the history answers. Whoever records waits for a few entries at most, however much is
+    /// asked for.
+    pub fn history(&self, query: &HistoryQuery) -> HistoryPage {
+        query.ask(&self.core.history)
     }
 
     /// The cache's counts.

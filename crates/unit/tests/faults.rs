@@ -7,6 +7,7 @@ use diptych_device::{
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, SectorNo, TrackNo, TrackRange};
 use diptych_shared::{MapName, Pair, PairStatus, Phase, VolumeState};
 use diptych_testkit::{ByHand, Choices, Setup, Tag, ldev};
+use diptych_unit::HistoryQuery;
 
 const BLOCKS_PER_TRACK: u64 = 4;
 const TRACKS: u64 = 6;
@@ -98,7 +99,8 @@ impl Bench {
     }
 
     fn codes(&self) -> Vec<u16> {
-        let codes = self.hand.unit().history().iter().map(|e| e.message.code()).collect::<Vec<_>>();
+        let entries = self.hand.unit().history(&HistoryQuery::default()).entries;
+        let codes = entries.iter().map(|e| e.message.code()).collect::<Vec<_>>();
         codes.into_iter().filter(|code| *code >= 3000).collect()
     }
 }

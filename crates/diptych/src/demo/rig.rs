@@ -18,7 +18,7 @@ use diptych::format::{BlockNo, BlockRange, Emulation, Geometry, LdevId, Time};
 use diptych::rt::{Rt, RtConfig};
 use diptych::shared::{Pair, PairOptions, Volume};
 use diptych::sync::{Condvar, Mutex};
-use diptych::unit::{Message, Plant, Unit, UnitConfig};
+use diptych::unit::{HistoryFilter, HistoryQuery, Message, Plant, Unit, UnitConfig};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -131,8 +131,11 @@ impl Rig {
 
     /// When the unit last noted this message.
     pub(crate) fn noted_at(&self, message: Message) -> Option<Time> {
-        let history = self.rt.unit().history();
-        history.iter().rev().find(|entry| entry.message == message).map(|entry| entry.at)
+        let query = HistoryQuery {
+            filters: vec![HistoryFilter::Code(message.code()..=message.code())],
+            ..HistoryQuery::newest(1)
+        };
+        self.rt.unit().history(&query).entries.first().map(|entry| entry.at)
     }
 
     /// Fails if a drive has failed.

@@ -1,12 +1,13 @@
 //! Create pair 211, 231: a new entry of the pair information, and one family of two.
 
+use super::Asked;
 use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Once};
-use diptych_cha::{Command, Outcome, Refusal};
+use diptych_cha::{Outcome, Refusal};
 use diptych_format::{FamilyId, LdevId};
-use diptych_shared::{Change, Claim, Pair, PairStatus, SharedError, Volume};
+use diptych_shared::{Change, Claim, Pair, SharedError, Volume};
 
 /// Both families, or the one that has both volumes.
 enum Families<'m> {
@@ -14,7 +15,7 @@ enum Families<'m> {
     Two { primary: Held<'m>, secondary: Held<'m> },
 }
 
-pub(super) async fn create(m: &Mailbox, core: &Core, command: &Command) -> Outcome {
+pub(super) async fn create(m: &Mailbox, core: &Core, command: &Asked) -> Outcome {
     if command.primary == command.secondary {
         return Outcome::Refused(Refusal::SameVolume { ldev: command.primary });
     }
@@ -41,7 +42,7 @@ pub(super) async fn create(m: &Mailbox, core: &Core, command: &Command) -> Outco
 async fn claim_families<'m>(
     m: &'m Mailbox,
     core: &Core,
-    command: &Command,
+    command: &Asked,
 ) -> Result<Families<'m>, Refusal> {
     let (primary, secondary) = (command.primary, command.secondary);
     loop {
@@ -67,7 +68,7 @@ fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
     core.shared.with_family(ldev, |family| family.id()).map_err(|_| Refusal::NoVolume { ldev })
 }
 
-fn check(core: &Core, command: &Command, families: &Families<'_>) -> Result<(), Refusal> {
+fn check(core: &Core, command: &Asked, families: &Families<'_>) -> Result<(), Refusal> {
     let rules = CreateRules {
         command,
         secondaries_max: core.config.secondaries_max,
@@ -87,7 +88,7 @@ fn check(core: &Core, command: &Command, families: &Families<'_>) -> Result<(), 
     of_secondary.with(|family| rules.secondary(family))
 }
 
-fn add_pair(m: &Mailbox, core: &Core, command: &Command, families: Families<'_>) -> Outcome {
+fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -> Outcome {
     let id = match core.shared.allocate_pair() {
         Ok(id) => id,
         Err(SharedError::TooManyPairs { limit }) => {
@@ -104,14 +105,15 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Command, families: Families<'_>)
         let (tracks, copier) = (family.track_count(), command.initial_copy);
         let pair = Pair::new(id, primary, secondary, tracks, command.options, copier);
         family.change(Change::AddPair(Box::new(pair))); // 231
+        family.change(Change::CopyBegins { pair: id, at: m.now() });
         // It will be what its primary is.
         family.change(Change::Undefined { ldev: secondary, undefined: false });
         if copier {
             core.scheduler.lock().start(id, primary, command.options);
         }
-    });
-    let to = Some(PairStatus::PairedNotCopied);
-    Outcome::Accepted { pair: id, from: None, to }
+        let pair = family.pair(id).expect("the pair just added");
+        command.accepted(m, core, pair, None, Some(pair.status))
+    })
 }
 
 fn merge<'m>(m: &'m Mailbox, core: &Core, primary: Held<'m>, secondary: Held<'m>) -> Held<'m> {

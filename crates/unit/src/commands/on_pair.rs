@@ -1,16 +1,17 @@
 //! Commands on a pair that exists: copy 213, re-synchronize 214, suspend 1509, delete 212.
 
+use super::Asked;
 use super::rules::{first_level_copied, follows_nothing, primary_defined};
 use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::Core;
 use crate::held::Held;
-use diptych_cha::{Command, CommandCode, Outcome, Refusal};
+use diptych_cha::{CommandCode, Outcome, Refusal};
 use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
 use diptych_sync::mutant;
 
-pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outcome {
+pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcome {
     for ldev in [command.primary, command.secondary] {
         if core.shared.with_family(ldev, |_| ()).is_err() {
             return Outcome::Refused(Refusal::NoVolume { ldev });
@@ -26,25 +27,27 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
     });
     let Some((pair, status)) = met else { return Outcome::Nothing { met: None } };
     if command.code == CommandCode::Delete {
-        return delete(m, core, held, pair, status);
+        return delete(m, core, command, held, pair, status);
     }
     held.with(|family| match change_of(core, family, command, pair, status) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(None) => Outcome::Nothing { met: Some(status) },
         Ok(Some(change)) => {
+            if matches!(command.code, CommandCode::Copy | CommandCode::Resync) {
+                family.change(Change::CopyBegins { pair, at: m.now() });
+            }
             family.change(change);
             // What the level below waited for may not come any more.
             activate_followers(m, core, family, command.secondary);
             let now = family.pair(pair).expect("the pair just changed");
-            let mut scheduler = core.scheduler.lock();
             let copies =
                 matches!(now.status, PairStatus::CopyInProgress | PairStatus::PairedNotCopied);
             if copies {
-                scheduler.start(pair, now.primary, now.options);
+                core.scheduler.lock().start(pair, now.primary, now.options);
             } else {
-                scheduler.stop(pair);
+                core.scheduler.lock().stop(pair);
             }
-            Outcome::Accepted { pair, from: Some(status), to: Some(now.status) }
+            command.accepted(m, core, now, Some(status), Some(now.status))
         }
     })
 }
@@ -53,7 +56,7 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Command) -> Outc
 fn change_of(
     core: &Core,
     family: &FamilyState,
-    command: &Command,
+    command: &Asked,
     pair: PairId,
     status: PairStatus,
 ) -> Result<Option<Change>, Refusal> {
@@ -89,21 +92,30 @@ fn change_of(
 }
 
 /// Delete: the entry goes, and a secondary that lacks tracks means nothing from now on.
-fn delete(m: &Mailbox, core: &Core, held: Held<'_>, pair: PairId, status: PairStatus) -> Outcome {
+fn delete(
+    m: &Mailbox,
+    core: &Core,
+    command: &Asked,
+    held: Held<'_>,
+    pair: PairId,
+    status: PairStatus,
+) -> Outcome {
     if status == PairStatus::Restoring {
         return Outcome::Refused(Refusal::Restoring);
     }
-    held.with(|family| {
+    let outcome = held.with(|family| {
         let entry = family.pair(pair).expect("the pair was just found");
         let (primary, ldev) = (entry.primary, entry.secondary);
         let incomplete = !entry.c.is_empty();
         let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
+        let outcome = command.accepted(m, core, entry, Some(status), None);
         family.change(Change::RemovePair(pair)); // 242, 243
         if incomplete || follows {
             family.change(Change::Undefined { ldev, undefined: true });
         }
         core.scheduler.lock().stop(pair);
         activate_followers(m, core, family, ldev);
+        outcome
     });
     let (parts, wakes) = core.shared.split(held.into_claim());
     m.wake(wakes);
@@ -111,5 +123,5 @@ fn delete(m: &Mailbox, core: &Core, held: Held<'_>, pair: PairId, status: PairSt
         m.wake(part.release());
     }
     core.shared.free_pair(pair);
-    Outcome::Accepted { pair, from: Some(status), to: None }
+    outcome
 }

@@ -9,7 +9,7 @@ use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, OwnerId, Sector
 use diptych_shared::{MapName, Pair, VolumeState};
 use diptych_sync::Arc;
 use diptych_testkit::{ByHand, Choices, Move, Tag, ldev};
-use diptych_unit::{HistoryEntry, Plant, Unit, UnitConfig};
+use diptych_unit::{HistoryEntry, HistoryFilter, HistoryQuery, Plant, Unit, UnitConfig};
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 
@@ -206,14 +206,16 @@ impl Bench {
 
     /// The codes of the failures recorded.
     pub(crate) fn failures(&self) -> Vec<u16> {
-        let codes = self.unit().history().into_iter().map(|entry| entry.message.code());
-        codes.filter(|code| *code >= 3000).collect()
+        let failures = HistoryFilter::Code(3000..=3999);
+        let query = HistoryQuery { filters: vec![failures], ..HistoryQuery::default() };
+        let entries = self.unit().history(&query).entries;
+        entries.into_iter().map(|entry| entry.message.code()).collect()
     }
 
     /// The history as it is shown.
     pub(crate) fn history(&self) -> String {
         let shown = |entry: &HistoryEntry| format!("{entry}\n");
-        self.unit().history().iter().map(shown).collect()
+        self.unit().history(&HistoryQuery::default()).entries.iter().map(shown).collect()
     }
 
     /// Starts an operation and runs it, nothing else beside it, until it has to wait or has ended.
