@@ -1,7 +1,7 @@
 //! The channel adapter 109: between a protocol and the control unit.
 
 use crate::{
-    ChannelCounters, ChannelSnapshot, Command, HostOp, HostReply, LuMap, LuPath, PortId,
+    ChannelCounters, ChannelSnapshot, CommandBlock, HostOp, HostReply, LuMap, LuPath, PortId,
     RequestError,
 };
 use bytes::Bytes;
@@ -120,7 +120,7 @@ impl ChannelAdapter {
             HostRequest::Write { block, data } => HostOp::Write { ldev, block, data },
             HostRequest::Unmap { blocks } => HostOp::Unmap { ldev, blocks },
             HostRequest::Flush => HostOp::Flush { ldev },
-            HostRequest::Command { block } => HostOp::Command(Command::decode(&block)?),
+            HostRequest::Command { block } => CommandBlock::new_checked(&block)?.operation()?,
         })
     }
 }
@@ -128,7 +128,7 @@ impl ChannelAdapter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CommandCode, LuError, OpKind, WireError};
+    use crate::{Command, CommandCode, CreateAuto, LuError, OpKind, WireError};
     use diptych_format::LdevId;
     use diptych_sync::{Arc, thread};
 
@@ -160,6 +160,9 @@ mod tests {
         let command = Command::new(CommandCode::Delete, LdevId::new(1, 1), LdevId::new(1, 2));
         let block = Bytes::copy_from_slice(&command.encode());
         check(HostRequest::Command { block }, HostOp::Command(command));
+        let auto = CreateAuto::new(LdevId::new(1, 1));
+        let block = Bytes::copy_from_slice(&auto.encode());
+        check(HostRequest::Command { block }, HostOp::CreateAuto(auto));
     }
 
     #[test]

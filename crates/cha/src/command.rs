@@ -162,6 +162,42 @@ impl Command {
     }
 }
 
+/// A create command that leaves the choice of the secondary to the unit (Fig. 11C: 1524 on *Auto*).
+///
+/// The unit takes the reserved volumes of the primary's size and type that are in no pair, the lowest
+/// LDEV number first, until one can be paired. The answer is [`Outcome::Chosen`], with the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreateAuto {
+    /// The primary volume.
+    pub primary: LdevId,
+    /// Pace, lanes, quick.
+    pub options: PairOptions,
+    /// Whether the initial copy starts at once.
+    pub initial_copy: bool,
+    /// Who gives it, as of a [`Command`].
+    pub who: Who,
+}
+
+impl CreateAuto {
+    /// A command of a host, with the default options and an initial copy.
+    pub fn new(primary: LdevId) -> Self {
+        let (options, who) = (PairOptions::default(), Who::Host);
+        Self { primary, options, initial_copy: true, who }
+    }
+
+    /// The same command, given by somebody else.
+    #[must_use]
+    pub fn by(self, who: Who) -> Self {
+        Self { who, ..self }
+    }
+
+    /// The create command that names this secondary.
+    pub fn choose(self, secondary: LdevId) -> Command {
+        let Self { primary, options, initial_copy, who } = self;
+        Command { code: CommandCode::Create, primary, secondary, options, initial_copy, who }
+    }
+}
+
 /// What a command came to. It names the status it met, `None` being *no pair* (801).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -173,6 +209,16 @@ pub enum Outcome {
         from: Option<PairStatus>,
         /// The status now.
         to: Option<PairStatus>,
+    },
+    /// A pair was created, and the unit chose its secondary: the answer to a [`CreateAuto`] that was
+    /// carried out. No pair was met.
+    Chosen {
+        /// The pair.
+        pair: PairId,
+        /// The volume chosen.
+        secondary: LdevId,
+        /// The status now.
+        to: PairStatus,
     },
     /// Nothing to do in this status (Fig. 2 has no action there); nothing changed.
     Nothing {
@@ -288,6 +334,12 @@ pub enum Refusal {
         asked: u8,
         /// The most there can be.
         most: u8,
+    },
+    /// The unit was to choose the secondary, and there is none to choose.
+    #[error("no reserved volume of the size and type of volume {ldev} is free")]
+    NoneToChoose {
+        /// The primary named.
+        ldev: LdevId,
     },
 }
 

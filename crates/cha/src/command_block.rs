@@ -9,9 +9,11 @@
 //! | 10 | 2 | secondary | 703: CU image, then LDEV |
 //! | 12 | 1 | pace | tracks of one elemental copy, 1 to 15 (Figs. 11C, 11E) |
 //! | 13 | 1 | lanes | jobs that copy for the pair, at least 1 |
-//! | 14 | 1 | flags | bit 0 quick, bit 1 initial copy, the rest zero |
+//! | 14 | 1 | flags | bit 0 quick, bit 1 initial copy, bit 2 automatic, the rest zero |
 //! | 15 | 1 | limit kind | what [`PaceLimit`] the copy has: 0 none, 1 tracks a second, 2 added latency |
 //! | 16 | 8 | limit | tracks a second, or nanoseconds; not zero, but for kind 0 |
+//!
+//! *Automatic* belongs to create: the unit chooses the secondary, and 703 is zero.
 //!
 //! Numbers are little-endian. Bytes behind the block are not looked at: a host may send it in a
 //! sector. There is no check code, because every channel protects what it carries.
@@ -20,7 +22,7 @@
 //! nothing of LUNs or ports, because 702 and 703 name volumes by CU and LDEV.
 
 use crate::wire::{self, WireError};
-use crate::{Command, CommandCode, Who};
+use crate::{Command, CommandCode, CreateAuto, HostOp, Who};
 use diptych_format::LdevId;
 use diptych_shared::{Pace, PaceLimit, PairOptions};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -32,6 +34,7 @@ const MAGIC: [u8; 4] = *b"DCMB";
 const VERSION: u16 = 1;
 const QUICK: u8 = 1 << 0;
 const INITIAL_COPY: u8 = 1 << 1;
+const AUTOMATIC: u8 = 1 << 2;
 const NO_LIMIT: u8 = 0;
 const TRACKS_PER_SECOND: u8 = 1;
 const ADDED_LATENCY: u8 = 2;
@@ -106,12 +109,37 @@ impl<'a> CommandBlock<'a> {
         (self.0[field::LIMIT_KIND], wire::u64_at(self.0, field::LIMIT))
     }
 
-    /// The command that the block holds.
+    /// Whether the unit chooses the secondary of a create command.
+    pub fn is_automatic(self) -> bool {
+        self.0[field::FLAGS] & AUTOMATIC != 0
+    }
+
+    /// The host operation that the block asks for: a command, or an automatic create.
     ///
     /// # Errors
     ///
     /// If a field has a value that it cannot have, or a reserved bit is set.
+    pub fn operation(self) -> Result<HostOp, WireError> {
+        if !(self.is_automatic() && self.code() == CommandCode::Create.number()) {
+            return self.command().map(HostOp::Command);
+        }
+        let Command { primary, options, initial_copy, who, .. } = self.fields()?;
+        let auto = CreateAuto { primary, options, initial_copy, who };
+        wire::canonical(self.0, &auto.encode()).map(|()| HostOp::CreateAuto(auto))
+    }
+
+    /// The command that the block holds.
+    ///
+    /// # Errors
+    ///
+    /// If a field has a value that it cannot have, or a reserved bit is set; the secondary of a
+    /// command is not automatic.
     pub fn command(self) -> Result<Command, WireError> {
+        let command = self.fields()?;
+        wire::canonical(self.0, &command.encode()).map(|()| command)
+    }
+
+    fn fields(self) -> Result<Command, WireError> {
         let unknown = WireError::Code { found: self.code() };
         let pace = self.pace();
         let command = Command {
@@ -130,11 +158,24 @@ impl<'a> CommandBlock<'a> {
         if self.lanes() == 0 {
             return Err(WireError::NoLane);
         }
-        wire::canonical(self.0, &command.encode()).map(|()| command)
+        Ok(command)
     }
 
     fn volume(self, at: std::ops::Range<usize>) -> LdevId {
         LdevId::new(self.0[at.start], self.0[at.start + 1])
+    }
+}
+
+impl CreateAuto {
+    /// The command block of this command.
+    ///
+    /// # Panics
+    ///
+    /// If the options ask for no lane: no command block says that.
+    pub fn encode(&self) -> [u8; COMMAND_BLOCK_BYTES] {
+        let mut block = self.choose(LdevId::new(0, 0)).encode();
+        block[field::FLAGS] |= AUTOMATIC;
+        block
     }
 }
 
@@ -234,6 +275,36 @@ mod tests {
         assert_eq!(Command::decode(&BLOCK), Ok(command()));
         let in_a_sector = [BLOCK.as_slice(), [0xFF; 496].as_slice()].concat();
         assert_eq!(Command::decode(&in_a_sector), Ok(command()));
+    }
+
+    #[test]
+    fn the_bytes_of_an_automatic_create() {
+        let auto = CreateAuto { initial_copy: false, ..CreateAuto::new(LdevId::new(2, 0x3B)) };
+        let mut block = [0; COMMAND_BLOCK_BYTES];
+        block[..16]
+            .copy_from_slice(&[b'D', b'C', b'M', b'B', 1, 0, 211, 0, 2, 0x3B, 0, 0, 3, 1, 4, 0]);
+        assert_eq!(auto.encode(), block);
+        fn check(block: [u8; COMMAND_BLOCK_BYTES], expected: Result<HostOp, WireError>) {
+            let checked = CommandBlock::new_checked(&block).expect("magic and version are right");
+            assert_eq!(checked.operation(), expected, "{block:?}");
+        }
+        check(block, Ok(HostOp::CreateAuto(auto)));
+        check(BLOCK, Ok(HostOp::Command(command())));
+        let with = |at: usize, byte: u8| {
+            let mut block = block;
+            block[at] = byte;
+            block
+        };
+        let reserved = |at, expected, found| Err(WireError::Reserved { at, expected, found });
+        check(with(10, 1), reserved(10, 0, 1));
+        check(with(14, 0x0C), reserved(14, 4, 0x0C));
+        check(with(13, 0), Err(WireError::NoLane));
+        // Copy knows no automatic secondary.
+        check(with(6, 213), reserved(14, 0, 4));
+        assert_eq!(
+            Command::decode(&block),
+            Err(WireError::Reserved { at: 14, expected: 0, found: 4 })
+        );
     }
 
     #[test]

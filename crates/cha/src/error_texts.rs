@@ -31,6 +31,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::Stopping,
         Refusal::Busy,
         Refusal::Lanes { asked: 0, most: 16 },
+        Refusal::NoneToChoose { ldev: LDEV },
     ]
 }
 
@@ -119,6 +120,7 @@ fn refusals_say() {
     Stopping              the control unit is stopping
     Busy                  too many requests wait already
     Lanes                 a pair has 1 to 16 lanes, not 0
+    NoneToChoose          no reserved volume of the size and type of volume 00:1A is free
     ");
 }
 
@@ -198,7 +200,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 18) - 1);
+    assert_eq!(refused, (1 << 19) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,

@@ -7,7 +7,7 @@
 //! | type | meaning |
 //! |---|---|
 //! | [`HostOp`], [`HostReply`], [`HostError`] | what a host asks, whatever protocol it came by |
-//! | [`Command`], [`Outcome`], [`Refusal`] | pair commands and what they come to (Figs. 2, 8) |
+//! | [`Command`], [`CreateAuto`], [`Outcome`], [`Refusal`] | pair commands and what they come to (Figs. 2, 8) |
 //! | [`CommandBlock`], [`OutcomeBlock`] | their bytes: code 701, primary 702, secondary 703, ... |
 //! | [`PortId`], [`Lun`], [`LuPath`], [`LuMap`] | ports and the volumes behind them (Fig. 11A) |
 //! | [`ChannelCounters`], [`ChannelSnapshot`] | what the host channels carried |
@@ -54,7 +54,7 @@ mod port;
 mod wire;
 
 pub use adapter::{ChannelAdapter, HostRequest};
-pub use command::{Command, CommandCode, Outcome, Refusal, Who};
+pub use command::{Command, CommandCode, CreateAuto, Outcome, Refusal, Who};
 pub use command_block::{COMMAND_BLOCK_BYTES, CommandBlock};
 pub use counters::{ChannelCounters, ChannelSnapshot, Traffic};
 pub use error::{LuError, NameError, RequestError};

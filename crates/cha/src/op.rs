@@ -1,6 +1,6 @@
 //! What a host asks of the control unit, whatever protocol it came by.
 
-use crate::{COMMAND_BLOCK_BYTES, Command, OUTCOME_BLOCK_BYTES};
+use crate::{COMMAND_BLOCK_BYTES, Command, CreateAuto, OUTCOME_BLOCK_BYTES};
 use bytes::Bytes;
 use diptych_format::{BlockNo, BlockRange, LdevId};
 use std::fmt;
@@ -38,6 +38,8 @@ pub enum HostOp {
     },
     /// A pair command (Fig. 2).
     Command(Command),
+    /// A create command whose secondary the unit chooses.
+    CreateAuto(CreateAuto),
 }
 
 impl HostOp {
@@ -48,7 +50,7 @@ impl HostOp {
             Self::Write { .. } => OpKind::Write,
             Self::Unmap { .. } => OpKind::Unmap,
             Self::Flush { .. } => OpKind::Flush,
-            Self::Command(_) => OpKind::Command,
+            Self::Command(_) | Self::CreateAuto(_) => OpKind::Command,
         }
     }
 
@@ -57,7 +59,7 @@ impl HostOp {
     pub fn host_bytes_in(&self) -> u64 {
         match self {
             Self::Write { data, .. } => data.len() as u64,
-            Self::Command(_) => COMMAND_BLOCK_BYTES as u64,
+            Self::Command(_) | Self::CreateAuto(_) => COMMAND_BLOCK_BYTES as u64,
             Self::Read { .. } | Self::Unmap { .. } | Self::Flush { .. } => 0,
         }
     }

@@ -4,13 +4,14 @@
 //! |---|---|---|---|
 //! | 0 | 4 | magic | the letters `DCOB` |
 //! | 4 | 2 | version | 1 |
-//! | 6 | 2 | result | 1 accepted, 2 nothing to do, 3 refused |
+//! | 6 | 2 | result | 1 accepted, 2 nothing to do, 3 refused, 4 accepted, the secondary chosen |
 //! | 8 | 2 | pair number | 301, if accepted |
 //! | 10 | 2 | reason | if refused: [`Refusal::number`] |
 //! | 12 | 4 | epoch | of the pair number, if accepted |
 //! | 16 | 2 | status met | 801 to 806; 0 if refused |
 //! | 18 | 2 | status now | 801 to 806; 0 if refused |
-//! | 20 | 4 | reserved | zero |
+//! | 20 | 2 | secondary | CU image, then LDEV, if the unit chose it |
+//! | 22 | 2 | reserved | zero |
 //! | 24 | 8 | operand 0 | of the reason |
 //! | 32 | 8 | operand 1 | of the reason |
 //!
@@ -48,6 +49,7 @@
 //! | 16 | [`Refusal::Stopping`] | | |
 //! | 17 | [`Refusal::Busy`] | | |
 //! | 18 | [`Refusal::Lanes`] | lanes asked for | the most there can be |
+//! | 19 | [`Refusal::NoneToChoose`] | volume | |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -66,6 +68,7 @@ const VERSION: u16 = 1;
 const ACCEPTED: u16 = 1;
 const NOTHING: u16 = 2;
 const REFUSED: u16 = 3;
+const CHOSEN: u16 = 4;
 
 mod field {
     use std::ops::Range;
@@ -78,8 +81,9 @@ mod field {
     pub(super) const EPOCH: Range<usize> = 12..16;
     pub(super) const MET: Range<usize> = 16..18;
     pub(super) const NOW: Range<usize> = 18..20;
+    pub(super) const SECONDARY: Range<usize> = 20..22;
     #[cfg(test)]
-    pub(super) const RESERVED: Range<usize> = 20..24;
+    pub(super) const RESERVED: Range<usize> = 22..24;
     pub(super) const OPERAND_0: Range<usize> = 24..32;
     pub(super) const OPERAND_1: Range<usize> = 32..40;
 }
@@ -99,7 +103,7 @@ impl<'a> OutcomeBlock<'a> {
         wire::checked(bytes, MAGIC, VERSION).map(Self)
     }
 
-    /// The result: 1 accepted, 2 nothing to do, 3 refused.
+    /// The result: 1 accepted, 2 nothing to do, 3 refused, 4 accepted, the secondary chosen.
     pub fn result(self) -> u16 {
         wire::u16_at(self.0, field::RESULT)
     }
@@ -125,6 +129,12 @@ impl<'a> OutcomeBlock<'a> {
         wire::u16_at(self.0, field::NOW)
     }
 
+    /// The secondary, if the unit chose it.
+    pub fn secondary(self) -> LdevId {
+        let at = field::SECONDARY.start;
+        LdevId::new(self.0[at], self.0[at + 1])
+    }
+
     /// The operands of the reason.
     pub fn operands(self) -> [u64; 2] {
         [field::OPERAND_0, field::OPERAND_1].map(|at| wire::u64_at(self.0, at))
@@ -143,6 +153,11 @@ impl<'a> OutcomeBlock<'a> {
                 from: status_of(self.met().into())?,
                 to: status_of(self.now().into())?,
             },
+            CHOSEN => {
+                let found = self.now().into();
+                let to = status_of(found)?.ok_or(WireError::Status { found })?;
+                Outcome::Chosen { pair: self.pair(), secondary: self.secondary(), to }
+            }
             NOTHING => Outcome::Nothing { met: status_of(self.met().into())? },
             REFUSED => Outcome::Refused(refusal_of(self.reason(), self.operands())?),
             found => return Err(WireError::Result { found }),
@@ -164,6 +179,14 @@ impl Outcome {
                 block[field::MET].copy_from_slice(&status_no(from).to_le_bytes());
                 block[field::NOW].copy_from_slice(&status_no(to).to_le_bytes());
                 ACCEPTED
+            }
+            Self::Chosen { pair, secondary, to } => {
+                block[field::PAIR_NO].copy_from_slice(&pair.no.to_le_bytes());
+                block[field::EPOCH].copy_from_slice(&pair.epoch.to_le_bytes());
+                block[field::MET].copy_from_slice(&status_no(None).to_le_bytes());
+                block[field::NOW].copy_from_slice(&status_no(Some(to)).to_le_bytes());
+                block[field::SECONDARY].copy_from_slice(&[secondary.cu, secondary.ldev]);
+                CHOSEN
             }
             Self::Nothing { met } => {
                 block[field::MET].copy_from_slice(&status_no(met).to_le_bytes());
@@ -247,6 +270,7 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::Stopping => (16, [0, 0]),
         Refusal::Busy => (17, [0, 0]),
         Refusal::Lanes { asked, most } => (18, [asked.into(), most.into()]),
+        Refusal::NoneToChoose { ldev } => (19, [volume(ldev), 0]),
     }
 }
 
@@ -280,6 +304,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         16 => Refusal::Stopping,
         17 => Refusal::Busy,
         18 => Refusal::Lanes { asked: lanes(first)?, most: lanes(second)? },
+        19 => Refusal::NoneToChoose { ldev: volume()? },
         found => return Err(WireError::Reason { found }),
     })
 }
@@ -305,6 +330,7 @@ mod tests {
             ("epoch", field::EPOCH),
             ("status met", field::MET),
             ("status now", field::NOW),
+            ("secondary", field::SECONDARY),
             ("reserved", field::RESERVED),
             ("operand 0", field::OPERAND_0),
             ("operand 1", field::OPERAND_1),
@@ -356,6 +382,12 @@ mod tests {
             [1, 0, 2, 1, 0, 0, 6, 5, 4, 3, 0x23, 3, 0x24, 3],
             [0, 0],
         );
+        let pending = PairStatus::PairedNotCopied;
+        check(
+            Outcome::Chosen { pair, secondary: LdevId::new(7, 8), to: pending },
+            [4, 0, 2, 1, 0, 0, 6, 5, 4, 3, 0x21, 3, 0x22, 3],
+            [0, 0],
+        );
         check(
             Outcome::Nothing { met: None },
             [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x21, 3, 0x21, 3],
@@ -382,12 +414,17 @@ mod tests {
         check(nothing, 3, b'P', WireError::Magic { expected: 0x424F_4344, found: 0x504F_4344 });
         check(nothing, 4, 0, WireError::Version { known: 1, found: 0 });
         check(nothing, 6, 0, WireError::Result { found: 0 });
-        check(nothing, 6, 4, WireError::Result { found: 4 });
+        check(nothing, 6, 5, WireError::Result { found: 5 });
         check(nothing, 8, 1, WireError::Reserved { at: 8, expected: 0, found: 1 });
         check(nothing, 16, 0x20, WireError::Status { found: 800 });
         check(nothing, 18, 0x25, WireError::Reserved { at: 18, expected: 0x26, found: 0x25 });
         check(nothing, 23, 1, WireError::Reserved { at: 23, expected: 0, found: 1 });
-        check(no_volume, 10, 19, WireError::Reason { found: 19 });
+        check(no_volume, 10, 99, WireError::Reason { found: 99 });
+        let (pair, to) = (PairId { no: 1, epoch: 1 }, PairStatus::PairedNotCopied);
+        let chosen = Outcome::Chosen { pair, secondary: LdevId::new(0, 1), to };
+        check(chosen, 16, 0x22, WireError::Reserved { at: 16, expected: 0x21, found: 0x22 });
+        check(chosen, 18, 0x21, WireError::Status { found: 801 });
+        check(nothing, 21, 1, WireError::Reserved { at: 21, expected: 0, found: 1 });
         check(no_volume, 26, 1, WireError::Operand { reason: 1, found: 0x1_0001 });
         check(no_volume, 32, 1, WireError::Reserved { at: 32, expected: 0, found: 1 });
         let refused = Outcome::Refused(first_level);
@@ -414,7 +451,13 @@ mod tests {
             });
         let nothing = status().prop_map(|met| Outcome::Nothing { met });
         let refused = prop::sample::select(refusals()).prop_map(Outcome::Refused);
-        prop_oneof![accepted, nothing, refused]
+        let chosen = (any::<u16>(), any::<u32>(), any::<[u8; 2]>(), 0..PairStatus::ALL.len())
+            .prop_map(|(no, epoch, [cu, ldev], to)| Outcome::Chosen {
+                pair: PairId { no, epoch },
+                secondary: LdevId::new(cu, ldev),
+                to: PairStatus::ALL[to],
+            });
+        prop_oneof![accepted, chosen, nothing, refused]
     }
 
     proptest! {

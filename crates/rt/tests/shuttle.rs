@@ -191,7 +191,7 @@ impl World {
             match (outcome, code) {
                 (Outcome::Accepted { .. }, CommandCode::Copy) => notes.images[pair] = Some(at),
                 (Outcome::Accepted { .. }, _) => notes.images[pair] = None,
-                (Outcome::Nothing { .. } | Outcome::Refused(_), _) => {}
+                (Outcome::Chosen { .. } | Outcome::Nothing { .. } | Outcome::Refused(_), _) => {}
             }
         });
     }

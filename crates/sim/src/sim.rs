@@ -387,6 +387,6 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
         | HostOp::Write { ldev, .. }
         | HostOp::Unmap { ldev, .. }
         | HostOp::Flush { ldev } => Some(*ldev),
-        HostOp::Command(_) => None,
+        HostOp::Command(_) | HostOp::CreateAuto(_) => None,
     }
 }

@@ -4,7 +4,7 @@
 use crate::history::{Effect, History};
 use crate::sequential::tags_of;
 use crate::{Action, ByHand, Choices, Program, Tag, Violation, ldev};
-use diptych_cha::{CommandCode, HostOp, HostReply, Outcome};
+use diptych_cha::{CommandCode, CreateAuto, HostOp, HostReply, Outcome};
 use diptych_format::{BlockRange, LdevId, OwnerId};
 use diptych_shared::PairStatus;
 use std::collections::BTreeMap;
@@ -70,6 +70,14 @@ impl Storm {
             Action::Command { .. } => {
                 HostOp::Command(action.command(&self.pairs()).expect("a command"))
             }
+            // The history has to know the volume beforehand: the one that would be chosen now.
+            Action::CreateAuto(volume, options) => match self.reserved_and_free() {
+                Some(secondary) => {
+                    let auto = CreateAuto { options, ..CreateAuto::new(ldev(volume)) };
+                    HostOp::Command(auto.choose(secondary))
+                }
+                None => return Ok(()),
+            },
             Action::Reserve(volume, reserved) => {
                 // Refused for a volume in a pair, which is as good here.
                 let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(
@@ -111,6 +119,13 @@ impl Storm {
 
     fn pairs(&self) -> Vec<(LdevId, LdevId)> {
         self.hand.unit().pairs().iter().map(|pair| (pair.primary, pair.secondary)).collect()
+    }
+
+    fn reserved_and_free(&self) -> Option<LdevId> {
+        let pairs = self.pairs();
+        let paired = |ldev: LdevId| pairs.iter().any(|(p, s)| *p == ldev || *s == ldev);
+        let mut volumes = self.hand.unit().volumes().into_iter();
+        volumes.find(|volume| volume.reserved && !paired(volume.ldev)).map(|volume| volume.ldev)
     }
 
     fn submit(&mut self, op: HostOp, tag: Tag) {
@@ -253,6 +268,6 @@ fn effect_of(op: &HostOp, tag: Tag) -> Option<(LdevId, Effect)> {
             };
             Some((command.secondary, effect))
         }
-        HostOp::Read { .. } | HostOp::Flush { .. } => None,
+        HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) => None,
     }
 }

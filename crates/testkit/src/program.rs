@@ -58,6 +58,8 @@ pub enum Action {
         /// Whether a create starts to copy.
         initial_copy: bool,
     },
+    /// A create command of this primary, the unit choosing the secondary.
+    CreateAuto(u8, PairOptions),
     /// The operator sets the reserve attribute.
     Reserve(u8, bool),
     /// The operator changes pace and lanes.
@@ -108,6 +110,9 @@ impl fmt::Display for Action {
                 limit.map_or(Ok(()), |limit| write!(f, ", limit {limit}"))?;
                 f.write_str(if quick { ", quick" } else { "" })?;
                 f.write_str(if initial_copy { "" } else { ", copier off" })
+            }
+            Self::CreateAuto(volume, PairOptions { pace, lanes, .. }) => {
+                write!(f, "create {volume} -> any, {pace}, {lanes} lanes")
             }
             Self::Reserve(volume, reserved) => write!(f, "reserve {volume} {reserved}"),
             Self::ChangePace(target, PairOptions { pace, lanes, .. }) => {
@@ -199,6 +204,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => volume().prop_map(Action::Flush),
         14 => create.prop_map(command),
         16 => on_pair.prop_map(command),
+        3 => (volume(), options()).prop_map(|(v, o)| Action::CreateAuto(v, o)),
         2 => (volume(), any::<bool>()).prop_map(|(v, on)| Action::Reserve(v, on)),
         2 => (target(), options()).prop_map(|(t, o)| Action::ChangePace(t, o)),
         2 => Just(Action::Cancel),

@@ -2,7 +2,7 @@
 //! every answer and every map bit compared with the model.
 
 use crate::{Action, ByHand, Choices, Content, Model, Program, Tag, UnderWay, Violation, ldev};
-use diptych_cha::{HostOp, HostReply};
+use diptych_cha::{CreateAuto, HostOp, HostReply, Outcome};
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, LdevId};
 
 /// Runs a program with one operation at a time. The unit is compared with the model after every
@@ -62,6 +62,9 @@ impl Storm {
                 )
             }
             Action::Command { .. } => self.command(action),
+            Action::CreateAuto(volume, options) => {
+                self.create_auto(CreateAuto { options, ..CreateAuto::new(ldev(volume)) })
+            }
             Action::Reserve(volume, reserved) => {
                 let done = self
                     .hand
@@ -146,6 +149,24 @@ impl Storm {
         };
         let expected = self.model.command(&command);
         if !expected.admits(&found) {
+            return Err(Violation::Outcome { found, expected });
+        }
+        self.observe(None)
+    }
+
+    fn create_auto(&mut self, auto: CreateAuto) -> Result<(), Violation> {
+        let reply = self.run(HostOp::CreateAuto(auto), None)?;
+        let HostReply::Outcome(found) = reply else {
+            panic!("{auto:?} was answered {reply:?}");
+        };
+        let (expected, chosen) = self.model.create_auto(&auto);
+        let as_create = match found {
+            Outcome::Chosen { pair, secondary, to } if Some(secondary) == chosen => {
+                Outcome::Accepted { pair, from: None, to: Some(to) }
+            }
+            other => other,
+        };
+        if !expected.admits(&as_create) {
             return Err(Violation::Outcome { found, expected });
         }
         self.observe(None)

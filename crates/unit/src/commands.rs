@@ -2,6 +2,7 @@
 //! change is either before the command or after it.
 
 mod create;
+mod create_auto;
 mod on_pair;
 mod rules;
 
@@ -10,7 +11,7 @@ pub(crate) use rules::follows_nothing;
 use crate::Mailbox;
 use crate::core::{Core, copies};
 use crate::history::{HistoryEntry, Message};
-use diptych_cha::{Command, CommandCode, Outcome, Refusal};
+use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
 use diptych_format::Time;
 use diptych_shared::{Pair, PairStatus};
 use std::ops::Deref;
@@ -31,16 +32,17 @@ impl Deref for Asked {
 
 /// Carries out a command and records what it came to.
 pub(crate) async fn command(m: &Mailbox, core: &Core, command: Command) -> Outcome {
-    let (asked, most) = (command.options.lanes, core.config.lanes_max);
     let command = Asked { command, at: m.now() };
-    let outcome = match command.code {
-        _ if !(1..=most).contains(&asked) => Outcome::Refused(Refusal::Lanes { asked, most }),
-        CommandCode::Create => create::create(m, core, &command).await,
-        _ => on_pair::on_pair(m, core, &command).await,
+    let outcome = match (lanes(core, &command), command.code) {
+        (Err(refusal), _) => Outcome::Refused(refusal),
+        (Ok(()), CommandCode::Create) => {
+            create::create(m, core, &command, core.config.needs_reserve).await
+        }
+        (Ok(()), _) => on_pair::on_pair(m, core, &command).await,
     };
     match outcome {
         // Recorded where it was accepted.
-        Outcome::Accepted { .. } => {}
+        Outcome::Accepted { .. } | Outcome::Chosen { .. } => {}
         Outcome::Nothing { met } => {
             let entry = command.entry(m.now(), Message::Nothing(command.code));
             core.record(entry.statuses(met, met));
@@ -51,6 +53,26 @@ pub(crate) async fn command(m: &Mailbox, core: &Core, command: Command) -> Outco
     }
     m.kick();
     outcome
+}
+
+/// As [`command`], for a create command whose secondary is to be chosen.
+pub(crate) async fn create_auto(m: &Mailbox, core: &Core, auto: CreateAuto) -> Outcome {
+    let (primary, at) = (auto.primary, m.now());
+    let outcome = match lanes(core, &auto.choose(primary)) {
+        Err(refusal) => Outcome::Refused(refusal),
+        Ok(()) => create_auto::create_auto(m, core, auto).await,
+    };
+    if let Outcome::Refused(why) = outcome {
+        let entry = HistoryEntry::new(m.now(), Message::Refused(CommandCode::Create, why));
+        core.record(entry.by(auto.who).of_volume(primary).took(m.now().ns_since(at)));
+    }
+    m.kick();
+    outcome
+}
+
+fn lanes(core: &Core, command: &Command) -> Result<(), Refusal> {
+    let (asked, most) = (command.options.lanes, core.config.lanes_max);
+    if (1..=most).contains(&asked) { Ok(()) } else { Err(Refusal::Lanes { asked, most }) }
 }
 
 impl Asked {

@@ -1,6 +1,6 @@
 //! The control unit 102: what a driver and an operator see of it.
 
-use crate::commands::command;
+use crate::commands::{command, create_auto};
 use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
 use crate::elemental::{Lane, elemental_copy};
@@ -297,6 +297,9 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
         }
         HostOp::Command(asked) => {
             return HostReply::Outcome(Box::pin(command(m, core, asked)).await);
+        }
+        HostOp::CreateAuto(asked) => {
+            return HostReply::Outcome(Box::pin(create_auto(m, core, asked)).await);
         }
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,

@@ -156,6 +156,7 @@ fn copying(b: &mut Bench, options: PairOptions) {
 fn outcome(outcome: Outcome) -> String {
     match outcome {
         Outcome::Accepted { .. } => "accepted".to_owned(),
+        Outcome::Chosen { secondary, .. } => format!("accepted, {secondary} chosen"),
         Outcome::Nothing { .. } => "nothing".to_owned(),
         Outcome::Refused(why) => format!("refused: {why}"),
     }

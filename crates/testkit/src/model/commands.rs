@@ -1,7 +1,7 @@
 //! The status x command table of the design, and every refusal.
 
 use super::{Content, Model, PairModel};
-use diptych_cha::{Command, CommandCode, Outcome, Refusal};
+use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
 use diptych_format::{LdevId, TrackNo};
 use diptych_shared::{PairStatus, Phase};
 use std::collections::BTreeSet;
@@ -71,6 +71,27 @@ impl Model {
         }
     }
 
+    /// Carries out a create command whose secondary is to be chosen, and says which it must be.
+    pub fn create_auto(&mut self, auto: &CreateAuto) -> (Expected, Option<LdevId>) {
+        let ldev = auto.primary;
+        let Some(primary) = self.volumes.get(&ldev) else {
+            return (Expected::Refused(vec![Refusal::NoVolume { ldev }]), None);
+        };
+        let geometry = primary.geometry;
+        let paired = |ldev| self.pairs.values().any(|p| p.primary == ldev || p.secondary == ldev);
+        let mut free = self.volumes.iter().filter(|(other, volume)| {
+            volume.reserved && volume.geometry == geometry && **other != ldev && !paired(**other)
+        });
+        let chosen = free.next().map(|(ldev, _)| *ldev);
+        // Whatever is wrong with the primary goes before that there is nothing to choose.
+        let of_primary = self.primary_refusals(ldev);
+        match chosen {
+            _ if !of_primary.is_empty() => (Expected::Refused(of_primary), None),
+            None => (Expected::Refused(vec![Refusal::NoneToChoose { ldev }]), None),
+            Some(secondary) => (self.command(&auto.choose(secondary)), chosen),
+        }
+    }
+
     fn pair_between(&self, primary: LdevId, secondary: LdevId) -> Option<&PairModel> {
         self.pairs.get(&secondary).filter(|pair| pair.primary == primary)
     }
@@ -121,13 +142,10 @@ impl Model {
         Expected::Accepted { from: None, to: Some(PairStatus::PairedNotCopied) }
     }
 
-    fn create_refusals(&self, command: &Command) -> Vec<Refusal> {
-        let Command { primary, secondary, .. } = *command;
+    /// What is wrong with a volume as the primary of another pair.
+    fn primary_refusals(&self, primary: LdevId) -> Vec<Refusal> {
         let mut reasons = Vec::new();
         if let Some(above) = self.pairs.get(&primary) {
-            if above.primary == secondary {
-                reasons.push(Refusal::Cycle { ldev: primary });
-            }
             if self.pairs.contains_key(&above.primary) {
                 reasons.push(Refusal::ThirdLevel { ldev: primary });
             }
@@ -138,10 +156,22 @@ impl Model {
         if self.volumes[&primary].undefined {
             reasons.push(Refusal::Undefined { ldev: primary });
         }
-        let of = |ldev| self.pairs.values().filter(move |pair| pair.primary == ldev).count();
-        if of(primary) >= self.secondaries_max {
+        if self.pairs_of(primary) >= self.secondaries_max {
             let most = self.secondaries_max;
             reasons.push(Refusal::TooManySecondaries { ldev: primary, most });
+        }
+        reasons
+    }
+
+    fn pairs_of(&self, primary: LdevId) -> usize {
+        self.pairs.values().filter(|pair| pair.primary == primary).count()
+    }
+
+    fn create_refusals(&self, command: &Command) -> Vec<Refusal> {
+        let Command { primary, secondary, .. } = *command;
+        let mut reasons = self.primary_refusals(primary);
+        if self.pairs.get(&primary).is_some_and(|above| above.primary == secondary) {
+            reasons.push(Refusal::Cycle { ldev: primary });
         }
         let (a, b) = (self.volumes[&primary].geometry, self.volumes[&secondary].geometry);
         if a.emulation() != b.emulation() {
@@ -153,7 +183,7 @@ impl Model {
         if self.pairs.contains_key(&secondary) {
             reasons.push(Refusal::SecondaryIsSecondary { ldev: secondary });
         }
-        if of(secondary) > 0 {
+        if self.pairs_of(secondary) > 0 {
             reasons.push(Refusal::SecondaryIsPrimary { ldev: secondary });
         }
         if self.needs_reserve && !self.volumes[&secondary].reserved {

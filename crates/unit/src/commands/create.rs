@@ -15,7 +15,13 @@ enum Families<'m> {
     Two { primary: Held<'m>, secondary: Held<'m> },
 }
 
-pub(super) async fn create(m: &Mailbox, core: &Core, command: &Asked) -> Outcome {
+/// `needs_reserve`: whether the secondary must be reserved.
+pub(super) async fn create(
+    m: &Mailbox,
+    core: &Core,
+    command: &Asked,
+    needs_reserve: bool,
+) -> Outcome {
     if command.primary == command.secondary {
         return Outcome::Refused(Refusal::SameVolume { ldev: command.primary });
     }
@@ -31,7 +37,8 @@ pub(super) async fn create(m: &Mailbox, core: &Core, command: &Asked) -> Outcome
             return Outcome::Nothing { met };
         }
     }
-    match check(core, command, &families) {
+    let secondaries_max = core.config.secondaries_max;
+    match check(&CreateRules { command, secondaries_max, needs_reserve }, &families) {
         Ok(()) => add_pair(m, core, command, families),
         Err(refusal) => Outcome::Refused(refusal),
     }
@@ -68,12 +75,8 @@ fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
     core.shared.with_family(ldev, |family| family.id()).map_err(|_| Refusal::NoVolume { ldev })
 }
 
-fn check(core: &Core, command: &Asked, families: &Families<'_>) -> Result<(), Refusal> {
-    let rules = CreateRules {
-        command,
-        secondaries_max: core.config.secondaries_max,
-        needs_reserve: core.config.needs_reserve,
-    };
+fn check(rules: &CreateRules<'_>, families: &Families<'_>) -> Result<(), Refusal> {
+    let command = rules.command;
     let volume = |held: &Held<'_>, ldev| -> Result<Volume, Refusal> {
         held.with(|family| family.volume(ldev).cloned()).ok_or(Refusal::NoVolume { ldev })
     };

@@ -1,5 +1,6 @@
 //! Faults that were found by looking, one test each, named for what holds now.
 
+mod auto;
 mod bench;
 mod copies;
 mod dropped;
