@@ -172,12 +172,18 @@ impl TrackMap {
 
     /// The runs of consecutive set tracks, ascending. No two of them touch.
     pub fn runs(&self) -> impl Iterator<Item = TrackRange> {
-        let mut from = TrackNo(0);
+        self.runs_in(TrackRange::new(TrackNo(0), self.track_count()))
+    }
+
+    /// The runs of consecutive set tracks among `tracks`, ascending and cut off at both ends. No two of
+    /// them touch. What lies past the end of the volume is not set.
+    pub fn runs_in(&self, tracks: TrackRange) -> impl Iterator<Item = TrackRange> {
+        let mut from = tracks.start;
         std::iter::from_fn(move || {
-            let start = self.next_set(from)?;
+            let start = self.next_set(from).filter(|start| *start < tracks.end)?;
             let end = self.next_clear(start).unwrap_or(TrackNo(self.track_count()));
-            from = end;
-            Some(TrackRange { start, end })
+            from = end.min(tracks.end);
+            Some(TrackRange { start, end: from })
         })
     }
 

@@ -120,6 +120,14 @@ fn check(map: &TrackMap, model: &[bool], probes: &[u64]) {
         assert_eq!(map.next_clear(TrackNo(at as u64)), next(false));
         assert_eq!(map.any_in(tracks(at as u64, size)), next(true).is_some());
     }
+    for pair in probes.chunks_exact(2) {
+        let part = range(size, pair[0], pair[1]);
+        let in_runs: Vec<_> = map.runs_in(part).flat_map(TrackRange::iter).collect();
+        let in_part: Vec<_> = part.iter().filter(|track| model[track.0 as usize]).collect();
+        assert_eq!(in_runs, in_part, "runs in {part}");
+        let whole = map.runs().map(|run| run.intersection(part)).filter(|run| !run.is_empty());
+        assert!(map.runs_in(part).eq(whole), "runs in {part} are not those of the whole");
+    }
     for every in [2, 3, 4_096] {
         let (mut except, mut left) = (TrackMap::new(size), Vec::new());
         for (at, &bit) in model.iter().enumerate() {
