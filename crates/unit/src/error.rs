@@ -3,7 +3,7 @@
 use diptych_cache::CacheError;
 use diptych_dka::DkaError;
 use diptych_format::LdevId;
-use diptych_shared::SharedError;
+use diptych_shared::{PairStatus, SharedError};
 
 /// An error of a control unit's own operations. Host operations and commands have their own answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,16 @@ pub enum UnitError {
         primary: LdevId,
         /// The secondary named.
         secondary: LdevId,
+    },
+    /// Changes since an image were asked for, and there is none.
+    #[error("the pair of {primary} and {secondary} is {status}: the secondary holds no image")]
+    NoImage {
+        /// The primary named.
+        primary: LdevId,
+        /// The secondary named.
+        secondary: LdevId,
+        /// What the pair is.
+        status: PairStatus,
     },
     /// The attribute of a paired volume stays as it is.
     #[error("volume {ldev} is in a pair: its reserve attribute stays")]

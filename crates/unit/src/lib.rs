@@ -54,6 +54,7 @@
 
 mod access;
 mod change;
+mod changed;
 mod commands;
 mod config;
 mod copy_track;
@@ -73,6 +74,7 @@ mod scheduler;
 mod slots;
 mod unit;
 
+pub use changed::{Changed, ChangedMap, ChangedQuery};
 pub use config::UnitConfig;
 pub use effect::{Effect, Event, Plant};
 pub use error::UnitError;

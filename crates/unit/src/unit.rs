@@ -1,5 +1,6 @@
 //! The control unit 102: what a driver and an operator see of it.
 
+use crate::changed::{self, Changed, ChangedQuery};
 use crate::commands::{command, create_auto};
 use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
@@ -216,6 +217,21 @@ impl Unit {
             pairs.extend(found.into_iter().map(|pair| (pair.id, pair)));
         }
         pairs.into_values().collect()
+    }
+
+    /// What changed between the images of a pair, or since the last one: what an incremental backup
+    /// has to read.
+    ///
+    /// # Errors
+    ///
+    /// If the volumes are no pair, the secondary holds no image, or no extent may be in the answer.
+    pub fn changed(
+        &self,
+        primary: LdevId,
+        secondary: LdevId,
+        query: &ChangedQuery,
+    ) -> Result<Changed, UnitError> {
+        changed::changed(&self.core, primary, secondary, query)
     }
 
     /// What the history answers. Whoever records waits for a few entries at most, however much is

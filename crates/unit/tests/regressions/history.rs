@@ -1,11 +1,12 @@
 //! The history: what is in it after this and that.
 
 use crate::bench::*;
-use diptych_cha::{CommandCode, HostReply};
+use diptych_cha::{CommandCode, HostOp, HostReply, Who};
 use diptych_device::{FaultKind, FaultRule, Op};
 use diptych_format::Time;
 use diptych_shared::{Pace, PairOptions};
 use diptych_testkit::ldev;
+use diptych_unit::HistoryQuery;
 
 #[test]
 fn what_is_no_command_is_in_the_history_too() {
@@ -48,4 +49,36 @@ fn what_is_no_command_is_in_the_history_too() {
     3003 error       00:00 -> - track 1 cannot be destaged
     2004 information 00:00 -> - released
     ");
+}
+
+/// A command that waits for what hosts have under way says who gave it and how long it took, and the
+/// copy that it ends how far that had come.
+#[test]
+fn a_command_says_who_gave_it_and_how_long_it_took() {
+    const MS: u64 = 1_000_000;
+    let mut bench = Bench::new(1, config(8), 2);
+    bench.fill(0, 1);
+    bench.accept(command(CommandCode::Create, 0, 1).by(Who::Operator));
+    bench.begin(HostOp::Command(command(CommandCode::Copy, 0, 1).by(Who::Operator)));
+    let write = bench.begin_to_effect(write_of(0, 0, 1, 2), 0);
+    bench.hand.advance(Time::from_ns(5 * MS));
+    let suspend = command(CommandCode::Suspend, 0, 1).by(Who::Schedule);
+    let suspend = bench.begin(HostOp::Command(suspend));
+    bench.hand.advance(Time::from_ns(12 * MS));
+    for id in [write, suspend] {
+        bench.turn(id);
+        bench.reply(id);
+    }
+    let entries = bench.unit().history(&HistoryQuery::newest(2)).entries;
+    let entries = entries.iter().map(|entry| {
+        let code = entry.message.code();
+        (code, entry.who, entry.at.ns, entry.tracks, entry.duration_ns)
+    });
+    assert_eq!(
+        entries.collect::<Vec<_>>(),
+        [
+            (1004, Who::Schedule, 12 * MS, Some(1), Some(7 * MS)),
+            (1002, Who::Operator, 0, None, Some(0)),
+        ]
+    );
 }
