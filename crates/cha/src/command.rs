@@ -6,7 +6,7 @@ use diptych_shared::{PairOptions, PairStatus};
 use std::fmt;
 use std::str::FromStr;
 
-/// The commands of Fig. 2, and suspend (Fig. 11A: 1509).
+/// The commands of Fig. 2, suspend (Fig. 11A: 1509), and the two that bring a secondary's content back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CommandCode {
     /// Create pair 211.
@@ -19,12 +19,23 @@ pub enum CommandCode {
     Resync,
     /// Suspend 1509.
     Suspend,
+    /// Restore: the primary takes the secondary's content, track by track. No figure has it.
+    Restore,
+    /// Quick restore: the volumes exchange their backings. No figure has it.
+    QuickRestore,
 }
 
 impl CommandCode {
     /// All commands.
-    pub const ALL: [Self; 5] =
-        [Self::Create, Self::Delete, Self::Copy, Self::Resync, Self::Suspend];
+    pub const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Delete,
+        Self::Copy,
+        Self::Resync,
+        Self::Suspend,
+        Self::Restore,
+        Self::QuickRestore,
+    ];
 
     /// The word of the command.
     pub const fn name(self) -> &'static str {
@@ -34,10 +45,13 @@ impl CommandCode {
             Self::Copy => "copy",
             Self::Resync => "resync",
             Self::Suspend => "suspend",
+            Self::Restore => "restore",
+            Self::QuickRestore => "quick-restore",
         }
     }
 
-    /// The number of the command in the figures; a command block carries it as its code 701.
+    /// The number of the command in the figures; a command block carries it as its code 701. Those that
+    /// no figure has are numbered on from the last of Fig. 2.
     pub const fn number(self) -> u16 {
         match self {
             Self::Create => 211,
@@ -45,6 +59,8 @@ impl CommandCode {
             Self::Copy => 213,
             Self::Resync => 214,
             Self::Suspend => 1509,
+            Self::Restore => 215,
+            Self::QuickRestore => 216,
         }
     }
 
@@ -128,10 +144,17 @@ pub struct Command {
     pub primary: LdevId,
     /// The secondary volume.
     pub secondary: LdevId,
-    /// Pace, lanes, quick. Create, copy and resync take them.
+    /// Pace, lanes, quick. Create, copy, resync and the two restores take them.
     pub options: PairOptions,
     /// Create only: whether the initial copy starts at once.
     pub initial_copy: bool,
+    /// Create only: the copy command is given in the same record (Fig. 11E), so that the pair is
+    /// never seen in 802.
+    pub and_copy: bool,
+    /// Quick restore only: the pair stays split, the secondary holds the primary's old content.
+    pub freeze: bool,
+    /// Delete only: also while restoring; the primary's contents are undefined then.
+    pub force: bool,
     /// Who gives it. A command block does not say: what comes by one comes from a host.
     pub who: Who,
 }
@@ -139,8 +162,17 @@ pub struct Command {
 impl Command {
     /// A command of a host, with the default options and an initial copy.
     pub fn new(code: CommandCode, primary: LdevId, secondary: LdevId) -> Self {
-        let (options, who) = (PairOptions::default(), Who::Host);
-        Self { code, primary, secondary, options, initial_copy: true, who }
+        Self {
+            code,
+            primary,
+            secondary,
+            options: PairOptions::default(),
+            initial_copy: true,
+            and_copy: false,
+            freeze: false,
+            force: false,
+            who: Who::Host,
+        }
     }
 
     /// The same command, given by somebody else.
@@ -160,6 +192,24 @@ impl Command {
     pub fn without_initial_copy(self) -> Self {
         Self { initial_copy: false, ..self }
     }
+
+    /// The same create command, a copy command with it.
+    #[must_use]
+    pub fn and_copy(self) -> Self {
+        Self { and_copy: true, ..self }
+    }
+
+    /// The same quick restore command, the pair staying split.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self { freeze: true, ..self }
+    }
+
+    /// The same delete command, whatever it costs.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self { force: true, ..self }
+    }
 }
 
 /// A create command that leaves the choice of the secondary to the unit (Fig. 11C: 1524 on *Auto*).
@@ -174,6 +224,8 @@ pub struct CreateAuto {
     pub options: PairOptions,
     /// Whether the initial copy starts at once.
     pub initial_copy: bool,
+    /// Whether a copy command comes with it.
+    pub and_copy: bool,
     /// Who gives it, as of a [`Command`].
     pub who: Who,
 }
@@ -182,7 +234,7 @@ impl CreateAuto {
     /// A command of a host, with the default options and an initial copy.
     pub fn new(primary: LdevId) -> Self {
         let (options, who) = (PairOptions::default(), Who::Host);
-        Self { primary, options, initial_copy: true, who }
+        Self { primary, options, initial_copy: true, and_copy: false, who }
     }
 
     /// The same command, given by somebody else.
@@ -193,8 +245,9 @@ impl CreateAuto {
 
     /// The create command that names this secondary.
     pub fn choose(self, secondary: LdevId) -> Command {
-        let Self { primary, options, initial_copy, who } = self;
-        Command { code: CommandCode::Create, primary, secondary, options, initial_copy, who }
+        let Self { primary, options, initial_copy, and_copy, who } = self;
+        let command = Command::new(CommandCode::Create, primary, secondary);
+        Command { options, initial_copy, and_copy, who, ..command }
     }
 }
 
@@ -341,6 +394,20 @@ pub enum Refusal {
         /// The primary named.
         ldev: LdevId,
     },
+    /// A restore writes the primary, which is the secondary of another pair.
+    #[error("volume {ldev} is a secondary: a restore may not write it")]
+    PrimaryIsSecondary {
+        /// The primary named.
+        ldev: LdevId,
+    },
+    /// A restore needs every other pair of its two volumes split or suspended.
+    #[error("the pair of secondary {ldev} is {status}, it has to be split or suspended")]
+    OtherPair {
+        /// The secondary of that pair.
+        ldev: LdevId,
+        /// Its status.
+        status: PairStatus,
+    },
 }
 
 #[cfg(test)]
@@ -355,7 +422,7 @@ mod tests {
             assert_eq!(CommandCode::from_number(code.number()), Some(code));
         }
         let known = (0..=u16::MAX).filter_map(CommandCode::from_number);
-        assert_eq!(known.collect::<Vec<_>>(), CommandCode::ALL);
+        assert_eq!(known.count(), CommandCode::ALL.len());
     }
 
     #[test]
@@ -373,6 +440,7 @@ mod tests {
         }
         check("split", Ok(CommandCode::Copy));
         check("", Err(NameError::NotCommand));
+        check("quick-restore", Ok(CommandCode::QuickRestore));
         check("copy ", Err(NameError::NotCommand));
         check("211", Err(NameError::NotCommand));
     }

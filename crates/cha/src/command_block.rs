@@ -9,7 +9,7 @@
 //! | 10 | 2 | secondary | 703: CU image, then LDEV |
 //! | 12 | 1 | pace | tracks of one elemental copy, 1 to 15 (Figs. 11C, 11E) |
 //! | 13 | 1 | lanes | jobs that copy for the pair, at least 1 |
-//! | 14 | 1 | flags | bit 0 quick, bit 1 initial copy, bit 2 automatic, the rest zero |
+//! | 14 | 1 | flags | bit 0 quick, 1 initial copy, 2 automatic, 3 create and copy, 4 freeze, 5 force; else zero |
 //! | 15 | 1 | limit kind | what [`PaceLimit`] the copy has: 0 none, 1 tracks a second, 2 added latency |
 //! | 16 | 8 | limit | tracks a second, or nanoseconds; not zero, but for kind 0 |
 //!
@@ -35,6 +35,9 @@ const VERSION: u16 = 1;
 const QUICK: u8 = 1 << 0;
 const INITIAL_COPY: u8 = 1 << 1;
 const AUTOMATIC: u8 = 1 << 2;
+const AND_COPY: u8 = 1 << 3;
+const FREEZE: u8 = 1 << 4;
+const FORCE: u8 = 1 << 5;
 const NO_LIMIT: u8 = 0;
 const TRACKS_PER_SECOND: u8 = 1;
 const ADDED_LATENCY: u8 = 2;
@@ -114,6 +117,21 @@ impl<'a> CommandBlock<'a> {
         self.0[field::FLAGS] & AUTOMATIC != 0
     }
 
+    /// Whether a create command is a copy command as well.
+    pub fn is_and_copy(self) -> bool {
+        self.0[field::FLAGS] & AND_COPY != 0
+    }
+
+    /// Whether the pair stays split over a quick restore.
+    pub fn is_freeze(self) -> bool {
+        self.0[field::FLAGS] & FREEZE != 0
+    }
+
+    /// Whether a delete command is to be carried out while restoring.
+    pub fn is_force(self) -> bool {
+        self.0[field::FLAGS] & FORCE != 0
+    }
+
     /// The host operation that the block asks for: a command, or an automatic create.
     ///
     /// # Errors
@@ -123,8 +141,8 @@ impl<'a> CommandBlock<'a> {
         if !(self.is_automatic() && self.code() == CommandCode::Create.number()) {
             return self.command().map(HostOp::Command);
         }
-        let Command { primary, options, initial_copy, who, .. } = self.fields()?;
-        let auto = CreateAuto { primary, options, initial_copy, who };
+        let Command { primary, options, initial_copy, and_copy, who, .. } = self.fields()?;
+        let auto = CreateAuto { primary, options, initial_copy, and_copy, who };
         wire::canonical(self.0, &auto.encode()).map(|()| HostOp::CreateAuto(auto))
     }
 
@@ -153,6 +171,9 @@ impl<'a> CommandBlock<'a> {
                 limit: decode_limit(self.limit())?,
             },
             initial_copy: self.has_initial_copy(),
+            and_copy: self.is_and_copy(),
+            freeze: self.is_freeze(),
+            force: self.is_force(),
             who: Who::Host,
         };
         if self.lanes() == 0 {
@@ -215,8 +236,11 @@ impl Command {
         block[field::PACE] = self.options.pace.tracks();
         block[field::LANES] = self.options.lanes;
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-        block[field::FLAGS] =
-            flag(self.options.quick, QUICK) | flag(self.initial_copy, INITIAL_COPY);
+        block[field::FLAGS] = flag(self.options.quick, QUICK)
+            | flag(self.initial_copy, INITIAL_COPY)
+            | flag(self.and_copy, AND_COPY)
+            | flag(self.freeze, FREEZE)
+            | flag(self.force, FORCE);
         let (kind, value) = encode_limit(self.options.limit);
         block[field::LIMIT_KIND] = kind;
         block[field::LIMIT].copy_from_slice(&value.to_le_bytes());
@@ -297,7 +321,7 @@ mod tests {
         };
         let reserved = |at, expected, found| Err(WireError::Reserved { at, expected, found });
         check(with(10, 1), reserved(10, 0, 1));
-        check(with(14, 0x0C), reserved(14, 4, 0x0C));
+        check(with(14, 0x14), reserved(14, 4, 0x14));
         check(with(13, 0), Err(WireError::NoLane));
         // Copy knows no automatic secondary.
         check(with(6, 213), reserved(14, 0, 4));
@@ -317,13 +341,13 @@ mod tests {
         check(0, b'd', WireError::Magic { expected: 0x424D_4344, found: 0x424D_4364 });
         check(4, 2, WireError::Version { known: 1, found: 2 });
         check(5, 1, WireError::Version { known: 1, found: 257 });
-        check(6, 215, WireError::Code { found: 215 });
+        check(6, 217, WireError::Code { found: 217 });
         check(7, 1, WireError::Code { found: 469 });
         check(12, 0, WireError::Pace { found: 0 });
         check(12, 16, WireError::Pace { found: 16 });
         check(13, 0, WireError::NoLane);
         check(14, 0x81, WireError::Reserved { at: 14, expected: 0x01, found: 0x81 });
-        check(14, 0x04, WireError::Reserved { at: 14, expected: 0x00, found: 0x04 });
+        check(14, 0x48, WireError::Reserved { at: 14, expected: 0x08, found: 0x48 });
         check(15, 0, WireError::Limit { kind: 0, value: 500_000 });
         check(15, 3, WireError::Limit { kind: 3, value: 500_000 });
         for found in 0..COMMAND_BLOCK_BYTES {
@@ -363,13 +387,14 @@ mod tests {
             [cu, ldev, other_cu, other_ldev] in any::<[u8; 4]>(),
             pace in 1..=15_u8,
             lanes in 1..=u8::MAX,
-            [quick, initial_copy] in any::<[bool; 2]>(),
+            [quick, initial_copy, and_copy, freeze, force] in any::<[bool; 5]>(),
             limit in any_limit(),
         ) -> Command {
             let pace = Pace::try_from(pace).expect("1 to 15");
             let options = PairOptions { pace, lanes, quick, limit };
             let [primary, secondary] = [LdevId::new(cu, ldev), LdevId::new(other_cu, other_ldev)];
-            Command { code, primary, secondary, options, initial_copy, who: Who::Host }
+            let who = Who::Host;
+            Command { code, primary, secondary, options, initial_copy, and_copy, freeze, force, who }
         }
     }
 

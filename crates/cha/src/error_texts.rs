@@ -32,6 +32,8 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::Busy,
         Refusal::Lanes { asked: 0, most: 16 },
         Refusal::NoneToChoose { ldev: LDEV },
+        Refusal::PrimaryIsSecondary { ldev: LDEV },
+        Refusal::OtherPair { ldev: LDEV, status: PairStatus::CopyInProgress },
     ]
 }
 
@@ -121,6 +123,8 @@ fn refusals_say() {
     Busy                  too many requests wait already
     Lanes                 a pair has 1 to 16 lanes, not 0
     NoneToChoose          no reserved volume of the size and type of volume 00:1A is free
+    PrimaryIsSecondary    volume 00:1A is a secondary: a restore may not write it
+    OtherPair             the pair of secondary 00:1A is paired and copy in progress, it has to be split or suspended
     ");
 }
 
@@ -200,7 +204,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 19) - 1);
+    assert_eq!(refused, (1 << 21) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,

@@ -50,6 +50,8 @@
 //! | 17 | [`Refusal::Busy`] | | |
 //! | 18 | [`Refusal::Lanes`] | lanes asked for | the most there can be |
 //! | 19 | [`Refusal::NoneToChoose`] | volume | |
+//! | 20 | [`Refusal::PrimaryIsSecondary`] | volume | |
+//! | 21 | [`Refusal::OtherPair`] | volume | status |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -271,6 +273,8 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::Busy => (17, [0, 0]),
         Refusal::Lanes { asked, most } => (18, [asked.into(), most.into()]),
         Refusal::NoneToChoose { ldev } => (19, [volume(ldev), 0]),
+        Refusal::PrimaryIsSecondary { ldev } => (20, [volume(ldev), 0]),
+        Refusal::OtherPair { ldev, status } => (21, [volume(ldev), status_no(Some(status)).into()]),
     }
 }
 
@@ -281,6 +285,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         Err(_) => Err(out_of_range(first)),
     };
     let count = |found: u64| usize::try_from(found).map_err(|_| out_of_range(found));
+    let status = |found: u64| status_of(found)?.ok_or_else(|| out_of_range(found));
     let lanes = |found: u64| u8::try_from(found).map_err(|_| out_of_range(found));
     Ok(match reason {
         1 => Refusal::NoVolume { ldev: volume()? },
@@ -289,10 +294,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         4 => Refusal::TypeMismatch,
         5 => Refusal::Cycle { ldev: volume()? },
         6 => Refusal::ThirdLevel { ldev: volume()? },
-        7 => {
-            let status = status_of(first)?.ok_or_else(|| out_of_range(first))?;
-            Refusal::FirstLevelNotCopied { status }
-        }
+        7 => Refusal::FirstLevelNotCopied { status: status(first)? },
         8 => Refusal::SecondaryIsSecondary { ldev: volume()? },
         9 => Refusal::SecondaryIsPrimary { ldev: volume()? },
         10 => Refusal::NotReserved { ldev: volume()? },
@@ -305,6 +307,8 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         17 => Refusal::Busy,
         18 => Refusal::Lanes { asked: lanes(first)?, most: lanes(second)? },
         19 => Refusal::NoneToChoose { ldev: volume()? },
+        20 => Refusal::PrimaryIsSecondary { ldev: volume()? },
+        21 => Refusal::OtherPair { ldev: volume()?, status: status(second)? },
         found => return Err(WireError::Reason { found }),
     })
 }

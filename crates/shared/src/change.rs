@@ -43,7 +43,7 @@ pub enum Change {
         protecting: bool,
     },
     /// Tracks of a primary are about to change (Fig. 9). For every pair of that primary: in 802 C and A
-    /// are set, else DP. In 803 the tracks must have been copied before.
+    /// are set, else DP. In 803 and while restoring the tracks must have been copied before.
     HostChange {
         /// The volume that changes. It may be in no pair.
         primary: LdevId,
@@ -83,14 +83,42 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// Copying stops: the pair is suspended, its image abandoned. No transition if it already was.
+    /// A restore command is accepted: 804 becomes restoring, C = DP or DS, and 802 at once if C is
+    /// empty. A becomes everything. The other pairs of the primary get C into their DP, and the
+    /// primary's contents are those of the secondary, so they are defined.
+    Restore {
+        /// The pair.
+        pair: PairId,
+        /// The options from now on.
+        options: PairOptions,
+    },
+    /// A restore is given up: what was still to come back stands in DP, the pair is suspended, and the
+    /// contents of the primary are undefined.
+    AbandonRestore {
+        /// The pair.
+        pair: PairId,
+    },
+    /// A quick restore command is accepted in 804: the volumes exchange their backings. The pair is in
+    /// 802 with C = DP or DS, or stays in 804 if it is frozen, with DP = DP or DS. A becomes everything.
+    /// The other pairs of both volumes get what differed into their DP.
+    Exchange {
+        /// The pair.
+        pair: PairId,
+        /// The number of the image that the secondary holds from now on, if the pair is frozen.
+        freeze: Option<ImageNo>,
+        /// The options from now on.
+        options: PairOptions,
+    },
+    /// Copying stops: the pair is suspended, its image abandoned. Not while restoring. No transition
+    /// if it already was.
     Suspend {
         /// The pair.
         pair: PairId,
         /// Whether the sides must be taken to differ everywhere: C becomes all tracks.
         all_different: bool,
     },
-    /// A track of the primary could not be read in 802: its C stays and lanes skip it.
+    /// A track could not be read, of the primary in 802 or of the secondary while restoring: its C
+    /// stays and lanes skip it.
     Unreadable {
         /// The pair.
         pair: PairId,

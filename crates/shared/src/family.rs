@@ -1,7 +1,7 @@
 //! The state of one family: its volumes, its pairs and their maps, its claims.
 
-use crate::{Change, ClaimTable, Pair, Transition, Volume};
-use diptych_format::{FamilyId, LdevId, PairId, TrackNo, TrackRange};
+use crate::{Change, ClaimTable, Pair, PairOptions, Transition, Volume};
+use diptych_format::{FamilyId, ImageNo, LdevId, PairId, TrackNo, TrackRange};
 use diptych_sync::Mutex;
 
 /// A family and its one lock.
@@ -132,6 +132,11 @@ impl FamilyState {
             }
             Change::Resync { pair, options } => return self.on(pair, |p| p.resync(options)),
             Change::CopyBegins { pair, at } => return self.on(pair, |p| p.copy_begins(at)),
+            Change::Restore { pair, options } => return self.restore(pair, options),
+            Change::AbandonRestore { pair } => return self.abandon_restore(pair),
+            Change::Exchange { pair, freeze, options } => {
+                return self.exchange(pair, freeze, options);
+            }
             Change::Suspend { pair, all_different } => {
                 return self.on(pair, |p| p.suspend(all_different));
             }
@@ -183,6 +188,49 @@ impl FamilyState {
         assert!(self.volume(primary).is_some(), "volume {primary} is not in family {}", self.id);
         for pair in self.pairs.iter_mut().filter(|pair| pair.primary == primary) {
             pair.primary_changes(tracks); // 901-902
+        }
+    }
+
+    /// The primary takes the secondary's content.
+    fn restore(&mut self, id: PairId, options: PairOptions) -> Option<Transition> {
+        let primary = self.pairs[self.expect_pair(id)].primary;
+        self.differences_to_others(id, &[primary]);
+        self.volume_mut(primary).undefined = false;
+        self.on(id, |pair| pair.restore(options))
+    }
+
+    fn abandon_restore(&mut self, id: PairId) -> Option<Transition> {
+        let primary = self.pairs[self.expect_pair(id)].primary;
+        self.volume_mut(primary).undefined = true;
+        self.on(id, Pair::abandon_restore)
+    }
+
+    /// The two volumes exchange their backings, and what goes with the storage.
+    fn exchange(
+        &mut self,
+        id: PairId,
+        freeze: Option<ImageNo>,
+        options: PairOptions,
+    ) -> Option<Transition> {
+        let Pair { primary, secondary, .. } = self.pairs[self.expect_pair(id)];
+        self.differences_to_others(id, &[primary, secondary]);
+        let ends = [primary, secondary].map(|ldev| self.volume_index(ldev));
+        let [Some(primary), Some(secondary)] = ends else {
+            panic!("pair {id} has a volume outside family {}", self.id);
+        };
+        let (low, high) = self.volumes.split_at_mut(primary.max(secondary));
+        low[primary.min(secondary)].exchange_storage(&mut high[0]);
+        self.volumes[primary].undefined = false;
+        self.on(id, |pair| pair.exchanged(freeze, options))
+    }
+
+    /// What differs in a split pair is about to change in these primaries, as their other pairs see it.
+    fn differences_to_others(&mut self, id: PairId, primaries: &[LdevId]) {
+        let differences = self.pairs[self.expect_pair(id)].differences();
+        for pair in &mut self.pairs {
+            if pair.id != id && primaries.contains(&pair.primary) {
+                pair.dp.or_assign(&differences);
+            }
         }
     }
 

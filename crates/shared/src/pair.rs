@@ -32,6 +32,14 @@ impl PairStatus {
         Self::Suspended,
     ];
 
+    /// Whether tracks are copied in this status, if there are any to copy and the copier is on.
+    pub const fn is_copying(self) -> bool {
+        match self {
+            Self::PairedNotCopied | Self::CopyInProgress | Self::Restoring => true,
+            Self::Copied | Self::Suspended => false,
+        }
+    }
+
     /// The number in Fig. 8; `None` for those the figure does not have.
     pub const fn code(self) -> Option<u16> {
         match self {
@@ -152,7 +160,8 @@ pub struct Pair {
     pub image: ImageNo,
     /// The image that A leads from; 0 means from nothing: A is everything.
     pub a_from: ImageNo,
-    /// Tracks of the primary that could not be read in 802; lanes skip them.
+    /// Tracks that could not be read, of the primary in 802 or of the secondary while restoring; lanes
+    /// skip them.
     pub unreadable: TrackMap,
     /// Tracks copied since the pair was created, for whatever reason.
     pub copied_tracks: u64,
@@ -202,6 +211,26 @@ impl Pair {
     /// Tracks copied since the last command that begins a copy, for whatever reason.
     pub fn tracks_since_begun(&self) -> u64 {
         self.copied_tracks - self.begun_tracks
+    }
+
+    /// The volume that is copied from, and the one that is copied to: a restore goes the other way.
+    pub fn direction(&self) -> (LdevId, LdevId) {
+        match self.status {
+            PairStatus::Restoring => (self.secondary, self.primary),
+            _ => (self.primary, self.secondary),
+        }
+    }
+
+    /// Whether tracks are copied in this status, if there are any to copy and the copier is on.
+    pub fn is_copying(&self) -> bool {
+        self.status.is_copying()
+    }
+
+    /// The tracks in which the sides of a split pair differ: DP or DS.
+    pub fn differences(&self) -> TrackMap {
+        let mut tracks = self.dp.clone();
+        tracks.or_assign(&self.ds);
+        tracks
     }
 
     /// The map of that name.

@@ -41,7 +41,8 @@ impl Pair {
             self.a.set_range(tracks);
         } else {
             assert!(
-                status != PairStatus::CopyInProgress || !self.c.any_in(tracks),
+                !matches!(status, PairStatus::CopyInProgress | PairStatus::Restoring)
+                    || !self.c.any_in(tracks),
                 "invariant I1: pair {id}, tracks {tracks} change before their copy (904-907)"
             );
             self.dp.set_range(tracks);
@@ -88,14 +89,58 @@ impl Pair {
         self.follow(options);
     }
 
-    /// Any status becomes suspended.
+    /// 804 becomes restoring, and 802 at once if the sides are equal.
+    pub(crate) fn restore(&mut self, options: PairOptions) {
+        self.assert_split("restored");
+        self.all_changes_to_c();
+        self.forget_image();
+        self.status = PairStatus::Restoring;
+        self.start_copier(options);
+        self.end_copy_if_done();
+    }
+
+    /// Restoring becomes suspended.
+    pub(crate) fn abandon_restore(&mut self) {
+        let Self { id, status, .. } = *self;
+        assert!(status == PairStatus::Restoring, "invariant: pair {id} is {status}, not restoring");
+        self.dp.or_assign(&self.c.take());
+        self.unreadable.clear_all();
+        self.stop();
+    }
+
+    /// The sides have changed places: 804 becomes 802, or stays.
+    pub(crate) fn exchanged(&mut self, freeze: Option<ImageNo>, options: PairOptions) {
+        self.assert_split("exchanged");
+        self.forget_image();
+        match freeze {
+            Some(image) => {
+                self.dp.or_assign(&self.ds.take());
+                self.image = image;
+            }
+            None => {
+                self.all_changes_to_c();
+                self.follow(options);
+            }
+        }
+    }
+
+    /// Any status but restoring becomes suspended.
     pub(crate) fn suspend(&mut self, all_different: bool) {
-        self.status = PairStatus::Suspended;
-        self.copier = false;
-        self.image = ImageNo(0);
+        let Self { id, status, .. } = *self;
+        assert!(
+            status != PairStatus::Restoring,
+            "invariant: pair {id} is suspended while restoring"
+        );
+        self.stop();
         if all_different {
             self.c.set_all();
         }
+    }
+
+    fn stop(&mut self) {
+        self.status = PairStatus::Suspended;
+        self.copier = false;
+        self.image = ImageNo(0);
     }
 
     /// From here on the time and the tracks of a copy are counted.
@@ -104,11 +149,12 @@ impl Pair {
         self.begun_tracks = self.copied_tracks;
     }
 
-    /// A track of the primary cannot be read.
+    /// A track cannot be read.
     pub(crate) fn note_unreadable(&mut self, track: TrackNo) {
         let Self { id, status, .. } = *self;
         assert!(
-            status == PairStatus::PairedNotCopied && self.c.get(track),
+            matches!(status, PairStatus::PairedNotCopied | PairStatus::Restoring)
+                && self.c.get(track),
             "invariant: pair {id} is {status}, track {track} is not waiting to be copied"
         );
         self.unreadable.set(track);
@@ -118,9 +164,9 @@ impl Pair {
     pub(crate) fn assert_whole(&self) {
         let Self { id, status, .. } = *self;
         let holds = match status {
-            PairStatus::CopyInProgress => !self.c.is_empty(),
+            PairStatus::CopyInProgress | PairStatus::Restoring => !self.c.is_empty(),
             PairStatus::Copied => self.c.is_empty(),
-            PairStatus::PairedNotCopied | PairStatus::Restoring | PairStatus::Suspended => true,
+            PairStatus::PairedNotCopied | PairStatus::Suspended => true,
         };
         assert!(holds, "invariant: pair {id} is {status} with {} tracks in C", self.c.count());
         assert!(self.options.lanes > 0, "invariant: pair {id} has no lane");
@@ -154,6 +200,21 @@ impl Pair {
         self.phase = if self.c.is_empty() { Phase::Duplex } else { Phase::Resync };
         self.image = ImageNo(0);
         self.start_copier(options);
+    }
+
+    fn assert_split(&self, what: &str) {
+        let Self { id, status, .. } = *self;
+        assert!(
+            status == PairStatus::Copied,
+            "invariant: pair {id} is {status}, it cannot be {what}"
+        );
+    }
+
+    /// No backup leads from the image there was.
+    fn forget_image(&mut self) {
+        self.image = ImageNo(0);
+        self.a_from = ImageNo(0);
+        self.a.set_all();
     }
 
     /// C = C or DP or DS, DP = DS = 0.

@@ -53,8 +53,10 @@ pub struct Volume {
     pub ldev: LdevId,
     /// Its shape. All volumes of a family have the same number of tracks.
     pub geometry: Geometry,
-    /// The storage under it.
+    /// The storage under it. A quick restore gives it another one.
     pub backing: BackingId,
+    /// The storage it was made with: tells it from a volume of the same name made later.
+    pub first_backing: BackingId,
     /// Whether it is set aside to become a secondary (Fig. 11A: 1505); hosts may not write it.
     pub reserved: bool,
     /// Its status.
@@ -74,11 +76,19 @@ impl Volume {
             ldev,
             geometry,
             backing,
+            first_backing: backing,
             reserved: false,
             state: VolumeState::Normal,
             undefined: false,
             allocated: TrackMap::new(geometry.track_count()),
             metadata_only: false,
         }
+    }
+
+    /// Exchanges the storage of two volumes, and what is known of it.
+    pub(crate) fn exchange_storage(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.backing, &mut other.backing);
+        std::mem::swap(&mut self.allocated, &mut other.allocated);
+        std::mem::swap(&mut self.state, &mut other.state);
     }
 }

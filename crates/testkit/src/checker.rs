@@ -110,16 +110,15 @@ impl ByHand {
     pub fn check_copies_ended(&self) -> Result<(), Violation> {
         let pairs = self.unit().pairs();
         for pair in &pairs {
-            let copies =
-                matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
             // Tracks that the level above cannot bring are not copied here either.
-            let above = pairs.iter().find(|above| above.secondary == pair.primary);
+            let brings = |above: &&Pair| above.direction().1 == pair.primary;
+            let above = pairs.iter().filter(|above| above.id != pair.id).find(brings);
             let left = pair.c.runs().flat_map(TrackRange::iter).filter(|track| {
                 let lacks = above.is_some_and(|above| above.c.get(*track));
                 !pair.unreadable.get(*track) && !lacks
             });
             let tracks = left.count() as u64;
-            if copies && pair.copier && tracks > 0 {
+            if pair.is_copying() && pair.copier && tracks > 0 {
                 let (primary, secondary) = (pair.primary, pair.secondary);
                 return Err(Violation::CopyNotEnded { primary, secondary, tracks });
             }
@@ -196,10 +195,10 @@ impl ByHand {
     }
 }
 
-/// In 803 C is not empty, in 804 it is.
+/// In 803 and while restoring C is not empty, in 804 it is.
 pub(crate) fn check_status(pair: &Pair) -> Result<(), Violation> {
     let fits = match pair.status {
-        PairStatus::CopyInProgress => !pair.c.is_empty(),
+        PairStatus::CopyInProgress | PairStatus::Restoring => !pair.c.is_empty(),
         PairStatus::Copied => pair.c.is_empty(),
         _ => true,
     };

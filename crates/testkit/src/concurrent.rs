@@ -68,7 +68,12 @@ impl Storm {
             Action::Unmap(volume, blocks) => HostOp::Unmap { ldev: ldev(volume), blocks },
             Action::Flush(volume) => HostOp::Flush { ldev: ldev(volume) },
             Action::Command { .. } => {
-                HostOp::Command(action.command(&self.pairs()).expect("a command"))
+                let mut command = action.command(&self.pairs()).expect("a command");
+                if matches!(command.code, CommandCode::Restore | CommandCode::QuickRestore) {
+                    return Ok(()); // the history knows one volume a command
+                }
+                command.and_copy = false;
+                HostOp::Command(command)
             }
             // The history has to know the volume beforehand: the one that would be chosen now.
             Action::CreateAuto(volume, options) => match self.reserved_and_free() {

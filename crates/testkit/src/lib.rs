@@ -67,7 +67,7 @@ pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
 pub use history::{Allowed, Effect as HistoryEffect, History};
 pub use model::{Content, Expected, Model, UnderWay};
-pub use program::{Action, Program, Target, programs};
+pub use program::{Action, Extras, Program, Target, programs};
 pub use replay::{Failure, SEED_VARIABLE, run_programs};
 pub use sequential::run_sequential;
 pub use setup::{Setup, ldev};

@@ -6,6 +6,7 @@
 
 mod commands;
 mod observe;
+mod restore;
 mod stored;
 
 pub use commands::Expected;
@@ -67,7 +68,10 @@ impl PairModel {
     /// Whether its copier may be copying.
     fn copies(&self) -> bool {
         self.copier
-            && matches!(self.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress)
+            && matches!(
+                self.status,
+                PairStatus::PairedNotCopied | PairStatus::CopyInProgress | PairStatus::Restoring
+            )
     }
 }
 
@@ -196,7 +200,8 @@ impl Model {
 
     /// All copiers copy all they can, the first level first.
     pub fn finish_copies(&mut self) {
-        for _ in 0..2 {
+        // A restore ends with the pair's own copying.
+        for _ in 0..3 {
             let work: Vec<(LdevId, u64)> = self
                 .pairs
                 .values()
@@ -257,14 +262,20 @@ impl Model {
         self.pairs.get(&secondary).is_some_and(|pair| self.pairs.contains_key(&pair.primary))
     }
 
-    /// A quick secondary gets a track that it lacks.
-    fn bring(&mut self, secondary: LdevId, track: TrackNo) {
-        let lacks = self.pairs.get(&secondary).is_some_and(|pair| {
-            pair.status == PairStatus::CopyInProgress && pair.c.contains(&track.0)
-        });
-        if lacks {
+    /// A quick secondary, or a primary that is being restored, gets a track that it lacks.
+    fn bring(&mut self, ldev: LdevId, track: TrackNo) {
+        if let Some(secondary) = self.brought_by(ldev, track).map(|pair| pair.secondary) {
             self.copied(secondary, track);
         }
+    }
+
+    /// The pair that has still to bring this track of a quick secondary, or of a primary that is being
+    /// restored.
+    fn brought_by(&self, ldev: LdevId, track: TrackNo) -> Option<&PairModel> {
+        let image = self.pairs.get(&ldev);
+        let image = image.filter(|pair| pair.status == PairStatus::CopyInProgress);
+        let bringing = image.or_else(|| self.restored_by(ldev));
+        bringing.filter(|pair| pair.c.contains(&track.0))
     }
 
     /// A track of a volume changes (Fig. 9): every pair of that primary notes it.
@@ -292,7 +303,15 @@ impl Model {
                 }
                 self.pairs.get_mut(&secondary).expect("a pair").dp.insert(track.0);
             }
-            PairStatus::Copied | PairStatus::Suspended | PairStatus::Restoring => {
+            PairStatus::Restoring => {
+                if pair.c.contains(&track.0) {
+                    self.copied(secondary, track);
+                    // That may have been the end of the restore.
+                    return self.change_for(secondary, track);
+                }
+                pair.dp.insert(track.0);
+            }
+            PairStatus::Copied | PairStatus::Suspended => {
                 pair.dp.insert(track.0);
             }
         }
@@ -300,6 +319,10 @@ impl Model {
 
     /// A track was copied, by whomever: the secondary changes, which its own pairs note.
     fn copied(&mut self, secondary: LdevId, track: TrackNo) {
+        if self.pairs[&secondary].status == PairStatus::Restoring {
+            self.pairs.get_mut(&secondary).expect("a pair").c.remove(&track.0);
+            return self.end_restore_if_done(secondary);
+        }
         self.changes(secondary, track);
         let pair = self.pairs.get_mut(&secondary).expect("a pair");
         pair.c.remove(&track.0);

@@ -55,8 +55,8 @@ pub enum Action {
         target: Target,
         /// Its options.
         options: PairOptions,
-        /// Whether a create starts to copy.
-        initial_copy: bool,
+        /// What it has beyond them.
+        extras: Extras,
     },
     /// A create command of this primary, the unit choosing the secondary.
     CreateAuto(u8, PairOptions),
@@ -74,13 +74,29 @@ pub enum Action {
     Look,
 }
 
+/// What a command has beyond its options; see [`Command`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extras {
+    /// Create: whether it starts to copy.
+    pub initial_copy: bool,
+    /// Create: a copy command with it.
+    pub and_copy: bool,
+    /// Quick restore: the pair stays split.
+    pub freeze: bool,
+    /// Delete: also while restoring.
+    pub force: bool,
+}
+
 impl Action {
     /// The command, if it is one.
     pub fn command(&self, pairs: &[(LdevId, LdevId)]) -> Option<Command> {
-        let Self::Command { code, target, options, initial_copy } = *self else { return None };
+        let Self::Command { code, target, options, extras } = *self else { return None };
         let (primary, secondary) = target.volumes(pairs);
         Some(Command {
-            initial_copy,
+            initial_copy: extras.initial_copy,
+            and_copy: extras.and_copy,
+            freeze: extras.freeze,
+            force: extras.force,
             ..Command::new(code, primary, secondary).with_options(options)
         })
     }
@@ -104,12 +120,15 @@ impl fmt::Display for Action {
             Self::Read(volume, blocks) => write!(f, "read {volume} blocks {blocks}"),
             Self::Unmap(volume, blocks) => write!(f, "unmap {volume} blocks {blocks}"),
             Self::Flush(volume) => write!(f, "flush {volume}"),
-            Self::Command { code, target, options, initial_copy } => {
+            Self::Command { code, target, options, extras } => {
                 let PairOptions { pace, lanes, quick, limit } = options;
                 write!(f, "{code} {target}, {pace}, {lanes} lanes")?;
                 limit.map_or(Ok(()), |limit| write!(f, ", limit {limit}"))?;
                 f.write_str(if quick { ", quick" } else { "" })?;
-                f.write_str(if initial_copy { "" } else { ", copier off" })
+                f.write_str(if extras.initial_copy { "" } else { ", copier off" })?;
+                f.write_str(if extras.and_copy { ", and copy" } else { "" })?;
+                f.write_str(if extras.freeze { ", freeze" } else { "" })?;
+                f.write_str(if extras.force { ", force" } else { "" })
             }
             Self::CreateAuto(volume, PairOptions { pace, lanes, .. }) => {
                 write!(f, "create {volume} -> any, {pace}, {lanes} lanes")
@@ -188,15 +207,14 @@ fn action() -> impl Strategy<Value = Action> {
         CommandCode::Resync,
         CommandCode::Suspend,
         CommandCode::Delete,
+        CommandCode::Restore,
+        CommandCode::Restore,
+        CommandCode::QuickRestore,
     ]);
-    let on_pair = (code, target(), options(), Just(true));
-    let create = (Just(CommandCode::Create), volumes(), options(), prop::bool::weighted(0.8));
-    let command = |(code, target, options, initial_copy)| Action::Command {
-        code,
-        target,
-        options,
-        initial_copy,
-    };
+    let on_pair = (code, target(), options(), extras());
+    let create = (Just(CommandCode::Create), volumes(), options(), extras());
+    let command =
+        |(code, target, options, extras)| Action::Command { code, target, options, extras };
     prop_oneof![
         24 => (volume(), request()).prop_map(|(v, b)| Action::Write(v, b)),
         12 => (volume(), request()).prop_map(|(v, b)| Action::Read(v, b)),
@@ -240,6 +258,14 @@ fn target() -> impl Strategy<Value = Target> {
         9 => (0_usize..6).prop_map(Target::Pair),
         1 => volumes(),
     ]
+}
+
+fn extras() -> impl Strategy<Value = Extras> {
+    let often = prop::bool::weighted(0.8);
+    let seldom = || prop::bool::weighted(0.3);
+    (often, seldom(), any::<bool>(), any::<bool>()).prop_map(
+        |(initial_copy, and_copy, freeze, force)| Extras { initial_copy, and_copy, freeze, force },
+    )
 }
 
 fn options() -> impl Strategy<Value = PairOptions> {

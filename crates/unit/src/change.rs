@@ -29,14 +29,20 @@ pub(crate) fn pairs_to_protect(
     if mutant::removed("protect-every-pair") { pairs.take(1).collect() } else { pairs.collect() }
 }
 
-/// The pair that must still bring this track to its secondary before a host may use it there.
-pub(crate) fn pair_to_bring(
-    family: &FamilyState,
-    secondary: LdevId,
-    track: TrackNo,
-) -> Option<&Pair> {
-    let pair = family.pair_of_secondary(secondary).filter(|pair| depends(pair, track));
+/// The pair that must still bring this track to the volume before a host may use it there: that of a
+/// quick secondary, or of a primary that is being restored.
+pub(crate) fn pair_to_bring(family: &FamilyState, ldev: LdevId, track: TrackNo) -> Option<&Pair> {
+    let pair = match family.pair_of_secondary(ldev) {
+        // A primary that is being restored is nobody's secondary.
+        Some(pair) => Some(pair).filter(|pair| depends(pair, track)),
+        None => restored_by(family, ldev).filter(|pair| pair.c.get(track)),
+    };
     pair.filter(|_| !mutant::removed("bring-before-use"))
+}
+
+/// The pair from whose secondary this primary is being restored.
+pub(crate) fn restored_by(family: &FamilyState, primary: LdevId) -> Option<&Pair> {
+    family.pairs_of_primary(primary).find(|pair| pair.status == PairStatus::Restoring)
 }
 
 /// What copying the old tracks takes from the cache, if these tracks of a volume change.
@@ -55,7 +61,7 @@ pub(crate) fn wanted_for_change(family: &FamilyState, ldev: LdevId, tracks: Trac
     wanted
 }
 
-/// What bringing tracks to a quick secondary takes from the cache.
+/// What bringing tracks to a quick secondary, or back to a primary, takes from the cache.
 pub(crate) fn wanted_to_bring(family: &FamilyState, ldev: LdevId, tracks: TrackRange) -> Wanted {
     let count = tracks.iter().filter(|t| pair_to_bring(family, ldev, *t).is_some()).count();
     Wanted { buffers: count, dirty: count }
@@ -90,14 +96,15 @@ pub(crate) async fn copy_ahead(
 }
 
 impl Under<'_> {
-    /// Copies a track that the secondary of a quick copy lacks.
-    pub(crate) async fn bring_track(&mut self, secondary: LdevId, track: TrackNo) {
-        let lacking = self.with(|family| {
-            pair_to_bring(family, secondary, track).map(|pair| (pair.id, pair.primary))
-        });
-        if let Some((pair, primary)) = lacking {
-            self.copy_track(primary, &[pair], track, Why::Protect).await;
-        }
+    /// Copies a track that a quick secondary, or a primary that is being restored, lacks. `false`: it
+    /// lacks it still, since nobody can read it.
+    pub(crate) async fn bring_track(&mut self, ldev: LdevId, track: TrackNo) -> bool {
+        let lacking = |family: &mut FamilyState| {
+            pair_to_bring(family, ldev, track).map(|pair| (pair.id, pair.direction().0))
+        };
+        let Some((pair, from)) = self.with(lacking) else { return true };
+        self.copy_track(from, &[pair], track, Why::Protect).await;
+        self.with(lacking).is_none()
     }
 
     /// Steps 901-907 for one track of one volume, and its marks: afterwards the track may change.
@@ -143,9 +150,7 @@ pub(crate) fn mark(
 /// A pair that follows this primary may have something to copy again.
 pub(crate) fn activate_followers(m: &Mailbox, core: &Core, family: &FamilyState, primary: LdevId) {
     for pair in family.pairs_of_primary(primary) {
-        let copies =
-            matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress);
-        if copies && pair.copier && core.scheduler.lock().activate(pair.id) {
+        if pair.is_copying() && pair.copier && core.scheduler.lock().activate(pair.id) {
             m.kick();
         }
     }

@@ -9,7 +9,7 @@ mod rules;
 pub(crate) use rules::follows_nothing;
 
 use crate::Mailbox;
-use crate::core::{Core, copies};
+use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
 use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
 use diptych_format::Time;
@@ -88,7 +88,7 @@ impl Asked {
     ) -> Outcome {
         let entry = self.entry(m.now(), Message::Accepted(self.code)).of_pair(pair);
         let ends_copy = matches!(self.code, CommandCode::Suspend | CommandCode::Delete)
-            && from.is_some_and(copies);
+            && from.is_some_and(PairStatus::is_copying);
         let entry = if ends_copy { entry.of_copy(pair) } else { entry };
         core.record(entry.statuses(from, to));
         Outcome::Accepted { pair: pair.id, from, to }

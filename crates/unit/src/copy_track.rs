@@ -11,7 +11,7 @@ use diptych_drr as drr;
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, CheckArea, LdevId, PairId, TrackBuf, TrackNo, TrackRange,
 };
-use diptych_shared::{Change, FamilyState, Phase};
+use diptych_shared::{Change, FamilyState, PairStatus, Phase};
 use diptych_sync::{Arc, mutant};
 
 /// Why a track is copied.
@@ -24,12 +24,12 @@ pub(crate) enum Why {
     Background,
 }
 
-/// A secondary that gets the track.
+/// A volume that gets the track: a secondary, or a primary that is being restored.
 struct Target {
     pair: PairId,
     ldev: LdevId,
     backing: BackingId,
-    /// It has secondaries of its own.
+    /// It has secondaries of its own, whose images may need its old track.
     is_primary: bool,
 }
 
@@ -42,13 +42,18 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(family: &FamilyState, primary: LdevId, pairs: &[PairId], track: TrackNo) -> Self {
-        let volume = family.volume(primary).expect("the primary is in its family");
+    fn of(family: &FamilyState, from: LdevId, pairs: &[PairId], track: TrackNo) -> Self {
+        let volume = family.volume(from).expect("the source is in its family");
         let target = |id: &PairId| {
             let pair = family.pair(*id).expect("a pair is deleted only under the whole claim");
-            let secondary = family.volume(pair.secondary).expect("the secondary is in the family");
-            let is_primary = family.pairs_of_primary(pair.secondary).next().is_some();
-            Target { pair: *id, ldev: pair.secondary, backing: secondary.backing, is_primary }
+            let (source, ldev) = pair.direction();
+            assert_eq!(source, from, "invariant: pair {id} copies from another volume");
+            let target = family.volume(ldev).expect("the target is in the family");
+            // While it is restored a primary's other pairs are split or suspended, and have marked
+            // what is to come when the command was given.
+            let is_primary = pair.status != PairStatus::Restoring
+                && family.pairs_of_primary(ldev).next().is_some();
+            Target { pair: *id, ldev, backing: target.backing, is_primary }
         };
         Self {
             backing: volume.backing,
@@ -59,7 +64,7 @@ impl Plan {
     }
 }
 
-/// The whole track of the primary, as the host sees it.
+/// The whole track of the volume that is copied, as a host sees it.
 struct Source<'a> {
     data: Arc<TrackBuf>,
     checks: Arc<CheckArea>,
@@ -71,21 +76,21 @@ struct Source<'a> {
 struct Unreadable;
 
 impl<'a> Under<'a> {
-    /// Copies a track of `primary` to the secondaries of `pairs`, and clears C there. Failures are
-    /// dealt with here, pair by pair.
+    /// Copies a track of the volume `from` to the other side of `pairs`, and clears C there. Failures
+    /// are dealt with here, pair by pair.
     ///
-    /// There must be room for one buffer and one dirty slot a pair, and as much again where a
-    /// secondary is itself a primary whose image needs its old track.
+    /// There must be room for one buffer and one dirty slot a pair, and as much again where a target is
+    /// itself a primary whose image needs its old track.
     pub(crate) async fn copy_track(
         &mut self,
-        primary: LdevId,
+        from: LdevId,
         pairs: &[PairId],
         track: TrackNo,
         why: Why,
     ) {
-        let plan = self.with(|family| Plan::of(family, primary, pairs, track));
+        let plan = self.with(|family| Plan::of(family, from, pairs, track));
         for target in plan.targets.iter().filter(|target| target.is_primary) {
-            // The copy is a change of the secondary: what depends on that volume comes first.
+            // The copy is a change of the target: what depends on that volume comes first.
             Box::pin(self.prepare_track(target.ldev, track)).await;
         }
         if plan.metadata_only || !plan.allocated {
@@ -185,7 +190,7 @@ impl<'a> Under<'a> {
         self.note_dirty();
     }
 
-    /// Writes the copy to the secondary's drive, and leaves no slot behind.
+    /// Writes the copy to the target's drive, and leaves no slot behind.
     async fn put_on_drive(
         &mut self,
         target: &Target,
@@ -209,7 +214,7 @@ impl<'a> Under<'a> {
         write_track(self.m, &home, track, write).await
     }
 
-    /// The primary's track has no storage, or the volumes have no payload: only bits move.
+    /// The track has no storage, or the volumes have no payload: only bits move.
     fn copy_nothing(&self, plan: &Plan, track: TrackNo, why: Why) {
         let range = TrackRange::one(track);
         for target in &plan.targets {
@@ -220,7 +225,7 @@ impl<'a> Under<'a> {
         }
     }
 
-    /// Clears C, and makes the secondary's track allocated as the primary's is.
+    /// Clears C, and makes the target's track allocated as the source's is.
     fn copied(&self, target: &Target, track: TrackNo, why: Why, allocated: bool) {
         let (m, core) = (self.m, self.core);
         let (ldev, tracks) = (target.ldev, TrackRange::one(track));
@@ -246,18 +251,17 @@ impl<'a> Under<'a> {
         });
     }
 
-    /// The primary's track cannot be read: nothing is copied from a guess.
+    /// The track cannot be read: nothing is copied from a guess.
     fn source_failed(&self, plan: &Plan, track: TrackNo) {
         for target in &plan.targets {
             self.with(|family| failure::source(self.m, self.core, family, target.pair, track));
         }
     }
 
-    /// The secondary's track cannot be written: its pair is suspended, the host and other pairs go
-    /// on.
+    /// The track cannot be written: its pair is suspended, the host and other pairs go on.
     fn target_failed(&self, target: &Target, track: TrackNo) {
         let message = Message::SuspendedByTarget(track);
-        self.with(|family| failure::target(self.m, self.core, family, target.ldev, track, message));
+        self.with(|family| failure::target(self.m, self.core, family, target.pair, track, message));
     }
 }
 

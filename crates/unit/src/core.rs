@@ -13,10 +13,10 @@ use diptych_sync::{Mutex, RwLock};
 use std::collections::BTreeMap;
 
 /// What a request takes for granted of its volume: if the volume is removed and another made in its
-/// place meanwhile, the backing tells.
+/// place meanwhile, the first backing tells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
-    pub(crate) backing: BackingId,
+    pub(crate) first_backing: BackingId,
     pub(crate) geometry: Geometry,
     pub(crate) metadata_only: bool,
 }
@@ -103,7 +103,8 @@ impl Core {
         to: Option<PairStatus>,
     ) {
         let entry = HistoryEntry::new(at, message).of_pair(pair).statuses(from, to);
-        let ends_copy = message == Message::CaughtUp || from != to && from.is_some_and(copies);
+        let ends_copy =
+            message == Message::CaughtUp || from != to && from.is_some_and(PairStatus::is_copying);
         let duration_ns = at.ns_since(pair.begun_at);
         self.record(if ends_copy { entry.of_copy(pair).took(duration_ns) } else { entry });
     }
@@ -117,14 +118,6 @@ impl Core {
     /// The shape of a volume.
     pub(crate) fn shape(&self, ldev: LdevId) -> Result<Shape, HostError> {
         self.shapes.read().get(&ldev).copied().ok_or(HostError::NoVolume { ldev })
-    }
-}
-
-/// Whether a pair of this status is being copied.
-pub(crate) fn copies(status: PairStatus) -> bool {
-    match status {
-        PairStatus::PairedNotCopied | PairStatus::CopyInProgress | PairStatus::Restoring => true,
-        PairStatus::Copied | PairStatus::Suspended => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Destaging, and what a host's flush waits for.
 
 use crate::Mailbox;
+use crate::change::restored_by;
 use crate::core::Core;
 use crate::failure;
 use crate::held::Waiting;
@@ -106,8 +107,9 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
 fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, track: TrackNo) {
     let done = core.shared.with_family(ldev, |family| {
         family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
-        if family.pair_of_secondary(ldev).is_some() {
-            failure::target(m, core, family, ldev, track, Message::DestageFailed(track));
+        let pair = family.pair_of_secondary(ldev).or_else(|| restored_by(family, ldev));
+        if let Some(pair) = pair.map(|pair| pair.id) {
+            failure::target(m, core, family, pair, track, Message::DestageFailed(track));
             return;
         }
         let message = Message::DestageFailed(track);
@@ -123,10 +125,16 @@ pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), 
     if shape.metadata_only {
         return Ok(());
     }
+    let backing = core
+        .shared
+        .with_family(ldev, |family| family.volume(ldev).map(|volume| volume.backing))
+        .ok()
+        .flatten()
+        .ok_or(HostError::NoVolume { ldev })?;
     let upto = core.cache.dirty_mark();
     core.scheduler.lock().destage_upto(upto);
     m.kick();
-    let clean = core.cache.wait_clean(m.owner(), shape.backing, upto).map_err(|e| match e {
+    let clean = core.cache.wait_clean(m.owner(), backing, upto).map_err(|e| match e {
         CacheError::DestageFailed { .. } => HostError::Drive { ldev },
         _ => HostError::Busy,
     })?;
@@ -138,7 +146,7 @@ pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), 
         }
     }
     // A volume may be removed while its flush waits.
-    let home = core.groups.home(shape.backing).ok_or(HostError::NoVolume { ldev })?;
+    let home = core.groups.home(backing).ok_or(HostError::NoVolume { ldev })?;
     match m.perform(Effect::Disk(dka::Op::Flush { drive: home.drive() })).await {
         Event::Disk(done) => done.result.map_err(|_| HostError::Drive { ldev }),
         Event::Transfer(_) => panic!("a transfer's end in answer to a drive request"),

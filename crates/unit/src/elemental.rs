@@ -7,8 +7,8 @@ use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::job::JobMailbox;
 use crate::scheduler::{Ended, Turn, TurnEnd};
-use diptych_format::{PairId, TrackNo, TrackRange};
-use diptych_shared::{FamilyState, Pair, PairStatus};
+use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
+use diptych_shared::{FamilyState, Pair};
 use diptych_sync::{Arc, mutant};
 
 /// Tracks looked at in one search for one that is not busy.
@@ -97,9 +97,11 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
     core.scheduler.lock().unskip(turn.pair, track);
     // Somebody else may have copied it, or it needs more room than was asked for: the next search
     // tells.
-    if still.is_some_and(|now| wanted.covers(now)) {
+    if let Some((from, now)) = still
+        && wanted.covers(now)
+    {
         let mut under = Under { m, core, held, room };
-        under.copy_track(turn.primary, &[turn.pair], track, Why::Background).await;
+        under.copy_track(from, &[turn.pair], track, Why::Background).await;
     }
     TurnEnd::Copied
 }
@@ -115,11 +117,11 @@ fn end_of(error: NotHeld) -> TurnEnd {
 /// What the level below needs of the secondary's old track does not fit the cache together with the
 /// copy: it is copied ahead.
 async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo) -> TurnEnd {
-    let secondary = core
+    let target = core
         .shared
-        .with_family(turn.primary, |family| family.pair(turn.pair).map(|pair| pair.secondary));
-    let Ok(Some(secondary)) = secondary else { return TurnEnd::Stopped };
-    match copy_ahead(m, core, secondary, track).await {
+        .with_family(turn.primary, |family| family.pair(turn.pair).map(|pair| pair.direction().1));
+    let Ok(Some(target)) = target else { return TurnEnd::Stopped };
+    match copy_ahead(m, core, target, track).await {
         Ok(()) => TurnEnd::Copied,
         Err(error) => end_of(error),
     }
@@ -130,7 +132,7 @@ async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo)
 fn search(family: &FamilyState, id: PairId) -> Search {
     // 501
     let Some(pair) = family.pair(id).filter(|pair| pair.copier) else { return Search::Stopped };
-    if !is_copying(pair) {
+    if !pair.is_copying() {
         return Search::Stopped;
     }
     // 601, 602
@@ -146,17 +148,15 @@ fn search(family: &FamilyState, id: PairId) -> Search {
     let Some(Candidate::Free(track) | Candidate::Busy(track)) = candidates.last().copied() else {
         return Search::Nothing; // 503
     };
-    Search::Found(candidates, wanted_to_copy(family, pair.secondary, track))
-}
-
-fn is_copying(pair: &Pair) -> bool {
-    matches!(pair.status, PairStatus::PairedNotCopied | PairStatus::CopyInProgress)
+    Search::Found(candidates, wanted_to_copy(family, pair, track))
 }
 
 /// The tracks that a lane of the pair may copy, from the pointer on and around.
 fn to_copy<'a>(family: &'a FamilyState, pair: &'a Pair) -> impl Iterator<Item = TrackNo> + 'a {
     let above = family.pair_of_secondary(pair.primary);
-    let above = above.filter(|above| is_copying(above) && above.copier);
+    // One that is restored brings nothing to its secondary.
+    let brings = |above: &&Pair| above.direction().1 == pair.primary && above.is_copying();
+    let above = above.filter(|above| brings(above) && above.copier);
     let next = move |from| next_to_copy(pair, above, from);
     let pointer = pair.copy_pointer;
     let behind = std::iter::successors(next(pointer), move |t| next(TrackNo(t.0 + 1)));
@@ -181,21 +181,18 @@ fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<
     }
 }
 
-fn wanted_to_copy(
-    family: &FamilyState,
-    secondary: diptych_format::LdevId,
-    track: TrackNo,
-) -> Wanted {
-    let below = wanted_for_change(family, secondary, TrackRange::one(track));
+fn wanted_to_copy(family: &FamilyState, pair: &Pair, track: TrackNo) -> Wanted {
+    let below = wanted_for_change(family, pair.direction().1, TrackRange::one(track));
     Wanted { buffers: 1, dirty: 1 }.plus(below)
 }
 
-/// Under the claim: what copying the track takes, if it is still to be copied.
-fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<Wanted> {
+/// Under the claim: the volume to copy from and what copying the track takes, if it is still to be
+/// copied.
+fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<(LdevId, Wanted)> {
     let pair = family.pair(id)?;
-    let wanted = is_copying(pair) && pair.c.get(track) && !pair.unreadable.get(track);
+    let wanted = pair.is_copying() && pair.c.get(track) && !pair.unreadable.get(track);
     let wanted = wanted || mutant::removed("recheck-under-claim");
-    wanted.then(|| wanted_to_copy(family, pair.secondary, track))
+    wanted.then(|| (pair.direction().0, wanted_to_copy(family, pair, track)))
 }
 
 /// The free track, or a busy one that was skipped often enough to queue for.

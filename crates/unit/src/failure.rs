@@ -5,11 +5,11 @@ use crate::change::activate_followers;
 use crate::commands::follows_nothing;
 use crate::core::Core;
 use crate::history::Message;
-use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
+use diptych_format::{PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
 
-/// A track of the pair's primary cannot be read. In 802 it is noted and stays to be copied; where an
-/// image needs it, the pair is suspended.
+/// A track that the pair copies cannot be read. In 802 and while restoring it is noted and stays to be
+/// copied; where an image needs it, the pair is suspended.
 pub(crate) fn source(
     m: &Mailbox,
     core: &Core,
@@ -19,42 +19,51 @@ pub(crate) fn source(
 ) {
     let pair = family.pair(id).expect("a pair of this family");
     match pair.status {
-        PairStatus::PairedNotCopied => {
-            let status = Some(pair.status);
+        PairStatus::PairedNotCopied | PairStatus::Restoring => {
+            if pair.unreadable.get(track) {
+                return; // a host tried it again
+            }
+            let (status, target) = (Some(pair.status), pair.direction().1);
             core.record_of(m.now(), pair, Message::SourceUnreadable(track), status, status);
-            let secondary = pair.secondary;
             family.change(Change::Unreadable { pair: id, track });
             // The level below waits for this track no longer.
-            activate_followers(m, core, family, secondary);
+            activate_followers(m, core, family, target);
         }
         PairStatus::Suspended => {}
         _ => suspend(m, core, family, id, Message::SuspendedBySource(track)),
     }
 }
 
-/// A track of a secondary cannot be written. Nobody knows what it holds now.
+/// A track that the pair copies cannot be written. Nobody knows what it holds now. A restore that ends
+/// so leaves a primary that is neither the old nor the new.
 pub(crate) fn target(
     m: &Mailbox,
     core: &Core,
     family: &mut FamilyState,
-    secondary: LdevId,
+    id: PairId,
     track: TrackNo,
     message: Message,
 ) {
-    let Some(pair) = family.pair_of_secondary(secondary) else { return };
-    let (id, status) = (pair.id, pair.status);
+    let pair = family.pair(id).expect("a pair of this family");
+    let (status, secondary) = (pair.status, pair.secondary);
     if status != PairStatus::Suspended {
         suspend(m, core, family, id, message);
     }
-    let tracks = TrackRange::one(track);
-    family.change(Change::SecondaryChange { secondary, tracks });
+    if status != PairStatus::Restoring {
+        let tracks = TrackRange::one(track);
+        family.change(Change::SecondaryChange { secondary, tracks });
+    }
 }
 
 fn suspend(m: &Mailbox, core: &Core, family: &mut FamilyState, id: PairId, message: Message) {
     let pair = family.pair(id).expect("a pair of this family");
     let (from, primary, secondary) = (pair.status, pair.primary, pair.secondary);
-    let all_different = from == PairStatus::PairedNotCopied && follows_nothing(family, primary);
-    family.change(Change::Suspend { pair: id, all_different });
+    if from == PairStatus::Restoring {
+        family.change(Change::AbandonRestore { pair: id });
+    } else {
+        let all_different = from == PairStatus::PairedNotCopied && follows_nothing(family, primary);
+        family.change(Change::Suspend { pair: id, all_different });
+    }
     core.scheduler.lock().stop(id);
     let pair = family.pair(id).expect("a pair of this family");
     core.record_of(m.now(), pair, message, Some(from), Some(pair.status));

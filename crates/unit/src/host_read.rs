@@ -72,7 +72,7 @@ fn read_hits(
 /// The volume, if a host may read it. One that was removed and made anew meanwhile is another one.
 fn readable(family: &FamilyState, ldev: LdevId, shape: Shape) -> Result<&Volume, HostError> {
     let volume = family.volume(ldev).expect("the volume is in its family");
-    if volume.backing != shape.backing {
+    if volume.first_backing != shape.first_backing {
         return Err(HostError::NoVolume { ldev });
     }
     access(family, volume, Tried::Read).map(|()| volume)
@@ -113,7 +113,8 @@ fn pin_hits<'a>(
 
 /// What the family says of a read, under the claim.
 struct Plan {
-    access: Result<(), HostError>,
+    /// The storage under the volume, if a host may read it.
+    backing: Result<BackingId, HostError>,
     wanted: Wanted,
 }
 
@@ -150,24 +151,24 @@ async fn read_misses(
                 _ => wanted_for_change(family, ldev, tracks),
             };
             Plan {
-                access: readable(family, ldev, shape).map(drop),
+                backing: readable(family, ldev, shape).map(|volume| volume.backing),
                 wanted: own.plus(to_bring).plus(below),
             }
         };
         let (held, plan) =
             Held::claim(m, core, ldev, Some(tracks), view).await.map_err(|e| e.host_error(ldev))?;
-        plan.access?;
+        let backing = plan.backing?;
         if !wanted.covers(plan.wanted) {
             wanted = plan.wanted;
             continue;
         }
         let under = Under { m, core, held, room };
-        let mut stage = Stage { under, ldev, backing: shape.backing };
+        let mut stage = Stage { under, ldev, backing };
         for track in tracks.iter() {
             let part = geometry.within(track, blocks);
             let (now, later) = out.split_at_mut(bytes_of(part).len());
             out = later;
-            stage.bring(track).await?;
+            stage.bring(track, geometry.first_block(track).0 + part.start.0).await?;
             stage.track(track, part, now).await?;
         }
         return Ok(());
@@ -182,15 +183,17 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Copies a track that the secondary of a quick copy lacks.
-    async fn bring(&mut self, track: TrackNo) -> Result<(), HostError> {
+    /// Copies a track that a quick secondary, or a primary that is being restored, lacks. `block` is
+    /// the first that is wanted of it.
+    async fn bring(&mut self, track: TrackNo, block: u64) -> Result<(), HostError> {
         let ldev = self.ldev;
-        self.under.bring_track(ldev, track).await;
-        // A copy that failed has suspended the pair: the secondary is not to be read any more.
+        let there = self.under.bring_track(ldev, track).await;
+        // A copy that failed may have suspended the pair: the volume is not to be read any more.
         self.under.with(|family| {
             let volume = family.volume(ldev).expect("the volume of this claim");
             access(family, volume, Tried::Read)
-        })
+        })?;
+        if there { Ok(()) } else { Err(HostError::Medium { ldev, block: BlockNo(block) }) }
     }
 
     async fn track(

@@ -9,7 +9,7 @@ use crate::slots::Slots;
 use bytes::Bytes;
 use diptych_cha::{HostError, Tried};
 use diptych_drr::data_codes;
-use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId, TrackNo, TrackRange};
+use diptych_format::{BLOCK_BYTES, BackingId, BlockNo, BlockRange, LdevId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, MapName};
 use diptych_sync::mutant;
 
@@ -101,7 +101,8 @@ struct HostChange {
 
 /// What the family says of a change, under the claim.
 struct Plan {
-    access: Result<(), HostError>,
+    /// The storage under the volume, if a host may change it.
+    backing: Result<BackingId, HostError>,
     wanted: Wanted,
     /// Tracks without storage, to be filled with zeros around the data.
     fresh: Vec<TrackNo>,
@@ -123,8 +124,8 @@ impl HostChange {
         let mut wanted = self.own();
         loop {
             let allowed = || {
-                let access = core.shared.with_family(self.ldev, |family| self.access(family));
-                access.map_err(|error| failed(error.into()))?
+                let backing = core.shared.with_family(self.ldev, |family| self.backing(family));
+                backing.map_err(|error| failed(error.into()))?.map(drop)
             };
             let room = match Room::admit_if(m, core, wanted, allowed).await {
                 Ok(room) => room,
@@ -140,7 +141,7 @@ impl HostChange {
             let view = |family: &mut FamilyState| self.plan(m, core, family, wanted);
             let (held, mut plan) =
                 Held::claim(m, core, self.ldev, Some(self.tracks()), view).await.map_err(failed)?;
-            plan.access?;
+            let backing = plan.backing?;
             if !wanted.covers(plan.wanted) {
                 wanted = plan.wanted;
                 continue; // gives back claim and room, and asks for more
@@ -148,16 +149,16 @@ impl HostChange {
             let mut under = Under { m, core, held, room };
             if !plan.marked {
                 // Boxed, as all that a hit does without: a small job is made faster.
-                Box::pin(self.protect(&mut under)).await;
+                Box::pin(self.protect(&mut under)).await?;
                 plan.fresh = under.with(|family| {
                     // A copy that failed may have suspended the pair.
-                    self.access(family)?;
+                    self.backing(family)?;
                     Ok(self.mark(m, core, family))
                 })?;
             }
             // 909
             if !self.shape.metadata_only {
-                let slots = Slots { geometry: self.shape.geometry, backing: self.shape.backing };
+                let slots = Slots { geometry: self.shape.geometry, backing };
                 match &self.payload {
                     Payload::Data(data) => {
                         slots.write(&mut under, self.blocks, data, &codes, &plan.fresh);
@@ -179,13 +180,14 @@ impl HostChange {
         Wanted { buffers: tracks, dirty: tracks }
     }
 
-    fn access(&self, family: &FamilyState) -> Result<(), HostError> {
+    /// The storage under the volume, if a host may change it.
+    fn backing(&self, family: &FamilyState) -> Result<BackingId, HostError> {
         let volume = family.volume(self.ldev).expect("the volume is in its family");
         // A volume that was removed and made anew meanwhile is another one.
-        if volume.backing != self.shape.backing {
+        if volume.first_backing != self.shape.first_backing {
             return Err(HostError::NoVolume { ldev: self.ldev });
         }
-        access(family, volume, Tried::Write)
+        access(family, volume, Tried::Write).map(|()| volume.backing)
     }
 
     fn covers_whole(&self, track: TrackNo) -> bool {
@@ -198,14 +200,14 @@ impl HostChange {
     fn plan(&self, m: &Mailbox, core: &Core, family: &mut FamilyState, admitted: Wanted) -> Plan {
         let (own, tracks) = (self.own(), self.tracks());
         let mut plan = Plan {
-            access: self.access(family),
+            backing: self.backing(family),
             wanted: own
                 .plus(wanted_for_change(family, self.ldev, tracks))
                 .plus(wanted_to_bring(family, self.ldev, tracks)),
             fresh: Vec::new(),
             marked: false,
         };
-        if plan.access.is_ok() && plan.wanted == own && admitted.covers(own) {
+        if plan.backing.is_ok() && plan.wanted == own && admitted.covers(own) {
             plan.fresh = self.mark(m, core, family);
             plan.marked = true;
         }
@@ -213,24 +215,34 @@ impl HostChange {
     }
 
     /// Steps 901-907 for every track of the chunk, before any of them changes.
-    async fn protect(&self, under: &mut Under<'_>) {
+    async fn protect(&self, under: &mut Under<'_>) -> Result<(), HostError> {
         for track in self.tracks().iter() {
             under.protect_track(self.ldev, track).await;
             if mutant::removed("protect-every-track") {
                 break;
             }
             // Nothing stays of a track that is written whole: `mark` clears its C.
-            if !self.covers_whole(track) {
-                under.bring_track(self.ldev, track).await;
+            if !self.covers_whole(track) && !under.bring_track(self.ldev, track).await {
+                return Err(self.medium(under, track));
             }
         }
+        Ok(())
+    }
+
+    /// The track cannot be brought: a pair that was suspended by that says so better than its blocks.
+    fn medium(&self, under: &Under<'_>, track: TrackNo) -> HostError {
+        let block = self.shape.geometry.within(track, self.blocks).start;
+        let first = self.shape.geometry.first_block(track);
+        let medium = HostError::Medium { ldev: self.ldev, block: BlockNo(first.0 + block.0) };
+        under.with(|family| self.backing(family)).err().unwrap_or(medium)
     }
 
     /// Makes all marks of the change, before its data is visible. Returns the tracks that had no
     /// storage.
     fn mark(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) -> Vec<TrackNo> {
         let (ldev, tracks) = (self.ldev, self.tracks());
-        self.mark_as_secondary(m, core, family);
+        self.mark_whole_tracks(m, core, family);
+        self.mark_as_secondary(family);
         mark(m, core, family, ldev, tracks);
         let allocated = &family.volume(ldev).expect("the volume of this claim").allocated;
         let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !allocated.get(*t)).collect();
@@ -248,21 +260,25 @@ impl HostChange {
         fresh
     }
 
-    /// The host changes a secondary: DS is set, and a whole track is not to be copied any more.
-    fn mark_as_secondary(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) {
-        let (secondary, tracks) = (self.ldev, self.tracks());
-        let Some(pair) = family.pair_of_secondary(secondary).map(|pair| pair.id) else { return };
-        for track in tracks.iter().filter(|t| self.covers_whole(*t)) {
-            if pair_to_bring(family, secondary, track).is_none() {
+    /// What the host writes whole is not to be brought any more.
+    fn mark_whole_tracks(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) {
+        for track in self.tracks().iter().filter(|t| self.covers_whole(*t)) {
+            let Some(pair) = pair_to_bring(family, self.ldev, track).map(|pair| pair.id) else {
                 continue;
-            }
+            };
             let clear = Change::Clear { pair, map: MapName::C, tracks: TrackRange::one(track) };
             if let Some(transition) = family.change(clear) {
                 let pair = family.pair(pair).expect("the pair just changed");
                 core.record_transition(m.now(), pair, transition);
             }
         }
-        if !mutant::removed("mark-secondary-changes") {
+    }
+
+    /// The host changes a secondary: DS is set.
+    fn mark_as_secondary(&self, family: &mut FamilyState) {
+        let (secondary, tracks) = (self.ldev, self.tracks());
+        let paired = family.pair_of_secondary(secondary).is_some();
+        if paired && !mutant::removed("mark-secondary-changes") {
             family.change(Change::SecondaryChange { secondary, tracks });
         }
     }

@@ -96,7 +96,10 @@ impl Unit {
         let (geometry, metadata_only) = (volume.geometry, volume.metadata_only);
         self.core.shared.add_volume(volume)?;
         self.core.backings.lock().insert(backing, ldev);
-        self.core.shapes.write().insert(ldev, Shape { backing, geometry, metadata_only });
+        self.core
+            .shapes
+            .write()
+            .insert(ldev, Shape { first_backing: backing, geometry, metadata_only });
         Ok(())
     }
 

@@ -39,8 +39,10 @@ enum Op {
     /// A failure elsewhere suspends the pair while a track is on its way.
     SuspendUnderCopy,
     Unreadable,
-    /// The restore command, as the control unit would start it.
     Restore,
+    AbandonRestore,
+    /// Frozen or not.
+    Exchange(bool),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -54,6 +56,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::SuspendUnderCopy),
         1 => Just(Op::Unreadable),
         2 => Just(Op::Restore),
+        1 => Just(Op::AbandonRestore),
+        2 => any::<bool>().prop_map(Op::Exchange),
     ]
 }
 
@@ -157,26 +161,20 @@ impl World {
                     self.change(Change::Unreadable { pair: ID, track });
                 }
             }
-            Op::Restore if pair.status == PairStatus::Copied => self.restore(pair),
+            Op::Restore if pair.status == PairStatus::Copied => {
+                self.change(Change::Restore { pair: ID, options });
+            }
+            Op::AbandonRestore if pair.status == PairStatus::Restoring => {
+                self.change(Change::AbandonRestore { pair: ID });
+            }
+            Op::Exchange(frozen) if pair.status == PairStatus::Copied => {
+                let freeze = frozen.then(|| ImageNo(self.fresh()));
+                self.change(Change::Exchange { pair: ID, freeze, options });
+                std::mem::swap(&mut self.primary, &mut self.secondary);
+                self.images.extend(freeze.map(|image| (image, self.secondary.clone())));
+            }
             _ => {}
         }
-    }
-
-    /// 804 becomes restoring: C = DP or DS, A leads from the image there was.
-    fn restore(&mut self, mut pair: Pair) {
-        pair.status = PairStatus::Restoring;
-        pair.c = pair.dp.take();
-        pair.c.or_assign(&pair.ds.take());
-        pair.a = pair.c.clone();
-        (pair.a_from, pair.image) = (pair.image, ImageNo(0));
-        self.memory
-            .with_family(P, |family| {
-                family.change(Change::RemovePair(ID));
-                family.change(Change::AddPair(Box::new(pair)));
-                // Ends at once if nothing differs.
-                family.change(Change::Clear { pair: ID, map: MapName::C, tracks: tracks(0, 0) });
-            })
-            .unwrap();
     }
 
     fn check(&self) {

@@ -60,6 +60,13 @@ fn rows() -> Vec<Row> {
         PairStatus::Restoring,
         PairStatus::Suspended,
     ];
+    const SPLIT: [PairStatus; 1] = [PairStatus::Copied];
+    const SUSPENDABLE: [PairStatus; 4] = [
+        PairStatus::PairedNotCopied,
+        PairStatus::CopyInProgress,
+        PairStatus::Copied,
+        PairStatus::Suspended,
+    ];
     const CHANGED: [PairStatus; 2] = [PairStatus::Copied, PairStatus::Suspended];
     let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
     let copied = |track, protecting| Change::Copied { pair: ID, track: TrackNo(track), protecting };
@@ -67,6 +74,7 @@ fn rows() -> Vec<Row> {
     let host = Change::HostChange { primary: P, tracks: tracks(6, 8) };
     let secondary = Change::SecondaryChange { secondary: S, tracks: tracks(6, 8) };
     let copy = Change::Copy { pair: ID, image: ImageNo(9), options };
+    let exchange = |freeze| Change::Exchange { pair: ID, freeze, options };
     let suspend = |all_different| Change::Suspend { pair: ID, all_different };
     vec![
         ("nothing", &ALL, vec![]),
@@ -78,12 +86,17 @@ fn rows() -> Vec<Row> {
         ("copy", &ALL[..1], vec![copy.clone()]),
         ("C cleared, copy", &ALL[..1], vec![clear_c, copy]),
         ("resync", &CHANGED, vec![Change::Resync { pair: ID, options }]),
-        ("suspend", &ALL, vec![suspend(false)]),
-        ("suspend, all", &ALL, vec![suspend(true)]),
+        ("restore", &SPLIT, vec![Change::Restore { pair: ID, options }]),
+        ("restore given up", &ALL[3..4], vec![Change::AbandonRestore { pair: ID }]),
+        ("exchange", &SPLIT, vec![exchange(None)]),
+        ("exchange, frozen", &SPLIT, vec![exchange(Some(ImageNo(9)))]),
+        ("suspend", &SUSPENDABLE, vec![suspend(false)]),
+        ("suspend, all", &SUSPENDABLE, vec![suspend(true)]),
     ]
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are the table")]
 fn each_change_in_each_status() {
     let mut table = String::new();
     for (name, statuses, changes) in rows() {
@@ -139,17 +152,23 @@ fn each_change_in_each_status() {
     resync
       paired and copied            C=00111100 DP=00000000 DS=00000000 A=00111100 re-sync, fast copier on, image 0 from 5, at 0
       suspended                    C=11111100 DP=00000000 DS=00000000 A=11111100 re-sync, fast copier on, image 0 from 3, at 0
+    restore
+      paired and copied            C=00111100 DP=00000000 DS=00000000 A=11111111 resync-reverse, fast copier on, image 0 from 0, at 0
+    restore given up
+      restoring                    C=00000000 DP=11110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
+    exchange
+      paired and copied            C=00111100 DP=00000000 DS=00000000 A=11111111 re-sync, fast copier on, image 0 from 0, at 0
+    exchange, frozen
+      paired and copied            C=00000000 DP=00111100 DS=00000000 A=11111111 split, medium copier off, image 9 from 0, at 0
     suspend
       paired and not copied        C=11000000 DP=00000000 DS=00000000 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       paired and copy in progress  C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       paired and copied            C=00000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
-      restoring                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       suspended                    C=11000000 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     suspend, all
       paired and not copied        C=11111111 DP=00000000 DS=00000000 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       paired and copy in progress  C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       paired and copied            C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
-      restoring                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
       suspended                    C=11111111 DP=00110000 DS=00001100 A=10000000 suspend, medium copier off, image 0 from 3, at 0
     ");
 }

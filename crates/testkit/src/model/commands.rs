@@ -52,12 +52,20 @@ impl Model {
             return Expected::Refused(missing);
         }
         let Some(status) = met else { return Expected::Nothing { met } };
-        use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Suspended};
+        use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring, Suspended};
         let accepted = match (code, status) {
             (CommandCode::Copy, PairedNotCopied) => self.copy(command),
             (CommandCode::Resync, Copied | Suspended) => self.resync(command),
             (CommandCode::Suspend, PairedNotCopied | CopyInProgress | Copied) => {
                 self.suspend(command)
+            }
+            (CommandCode::Restore, Copied) => self.restore(command),
+            (CommandCode::QuickRestore, Copied) => self.quick_restore(command),
+            (CommandCode::Suspend, Restoring) => Err(vec![Refusal::Restoring]),
+            (CommandCode::Delete, Restoring) if !command.force => Err(vec![Refusal::Restoring]),
+            (CommandCode::Delete, Restoring) => {
+                self.give_up_restore(command);
+                Ok(())
             }
             (CommandCode::Delete, _) => self.delete(command),
             _ => return Expected::Nothing { met },
@@ -96,7 +104,7 @@ impl Model {
         self.pairs.get(&secondary).filter(|pair| pair.primary == primary)
     }
 
-    fn pair_mut(&mut self, command: &Command) -> &mut PairModel {
+    pub(super) fn pair_mut(&mut self, command: &Command) -> &mut PairModel {
         self.pairs.get_mut(&command.secondary).expect("the pair of the command")
     }
 
@@ -139,7 +147,10 @@ impl Model {
             image: Vec::new(),
         };
         self.pairs.insert(secondary, pair);
-        Expected::Accepted { from: None, to: Some(PairStatus::PairedNotCopied) }
+        if command.and_copy {
+            self.copy(command).expect("what may be created may be copied");
+        }
+        Expected::Accepted { from: None, to: Some(self.pairs[&secondary].status) }
     }
 
     /// What is wrong with a volume as the primary of another pair.
@@ -153,9 +164,7 @@ impl Model {
                 reasons.push(Refusal::FirstLevelNotCopied { status: above.status });
             }
         }
-        if self.volumes[&primary].undefined {
-            reasons.push(Refusal::Undefined { ldev: primary });
-        }
+        reasons.extend(self.unusable(primary));
         if self.pairs_of(primary) >= self.secondaries_max {
             let most = self.secondaries_max;
             reasons.push(Refusal::TooManySecondaries { ldev: primary, most });
@@ -195,7 +204,7 @@ impl Model {
     /// The image is the primary now, wherever its blocks still lie.
     fn copy(&mut self, command: &Command) -> Result<(), Vec<Refusal>> {
         let Command { primary, secondary, options, .. } = *command;
-        let mut reasons = self.undefined(primary);
+        let mut reasons = self.unusable(primary);
         if let Some(above) = self.pairs.get(&primary)
             && above.status != PairStatus::Copied
         {
@@ -216,7 +225,7 @@ impl Model {
     }
 
     fn resync(&mut self, command: &Command) -> Result<(), Vec<Refusal>> {
-        let reasons = self.undefined(command.primary);
+        let reasons = self.unusable(command.primary);
         if !reasons.is_empty() {
             return Err(reasons);
         }
@@ -272,13 +281,20 @@ impl Model {
                 || above.is_some_and(|above| above.status != PairStatus::Copied))
     }
 
-    fn undefined(&self, ldev: LdevId) -> Vec<Refusal> {
+    /// Why nothing may be copied from a primary.
+    fn unusable(&self, ldev: LdevId) -> Vec<Refusal> {
+        let mut reasons = self.undefined(ldev);
+        reasons.extend(self.restored_by(ldev).map(|_| Refusal::Restoring));
+        reasons
+    }
+
+    pub(super) fn undefined(&self, ldev: LdevId) -> Vec<Refusal> {
         let undefined = self.volumes[&ldev].undefined;
         if undefined { vec![Refusal::Undefined { ldev }] } else { Vec::new() }
     }
 
     /// What a secondary holds of the tracks in C, nobody may tell.
-    fn forget_c(&mut self, secondary: LdevId) {
+    pub(super) fn forget_c(&mut self, secondary: LdevId) {
         let tracks: Vec<u64> = self.pairs[&secondary].c.iter().copied().collect();
         for track in tracks {
             self.forget(secondary, TrackNo(track));

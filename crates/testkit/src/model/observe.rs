@@ -83,9 +83,23 @@ impl Model {
             let marked: Vec<TrackNo> = tracks.iter().filter(|t| real.ds.get(*t)).collect();
             self.pairs.get_mut(&secondary).expect("a pair").ds.extend(marked.iter().map(|t| t.0));
         }
+        loop {
+            let status = self.pairs[&secondary].status;
+            self.take_over_copies(real)?;
+            // The end of a restore is the beginning of a copy.
+            if status != PairStatus::Restoring || self.pairs[&secondary].status == status {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_over_copies(&mut self, real: &Pair) -> Result<(), Violation> {
+        let secondary = real.secondary;
+        let restoring = |model: &Self| model.pairs[&secondary].status == PairStatus::Restoring;
+        let ended = restoring(self) && real.status != PairStatus::Restoring;
         let copied: Vec<u64> = {
-            let pair = &self.pairs[&secondary];
-            pair.c.iter().copied().filter(|track| !real.c.get(TrackNo(*track))).collect()
+            let of = |track: &u64| ended || !real.c.get(TrackNo(*track));
+            self.pairs[&secondary].c.iter().copied().filter(of).collect()
         };
         for track in copied {
             if !self.pairs[&secondary].copies() {
@@ -98,7 +112,8 @@ impl Model {
 
     /// Tracks of a volume that a copy into it, or a host, may just be changing.
     fn may_have_changed(&self, ldev: LdevId, under_way: Option<UnderWay>) -> Vec<TrackNo> {
-        let above = self.pairs.get(&ldev).filter(|pair| pair.copies());
+        let brings = |pair: &&PairModel| pair.copies() && pair.status != PairStatus::Restoring;
+        let above = self.pairs.get(&ldev).filter(brings);
         let copied = above.into_iter().flat_map(|pair| pair.c.iter().map(|track| TrackNo(*track)));
         let host = under_way.filter(|(volume, _)| *volume == ldev);
         copied.chain(host.into_iter().flat_map(|(_, tracks)| tracks.iter())).collect()

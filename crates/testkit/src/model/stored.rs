@@ -37,10 +37,7 @@ impl Model {
         for (no, found) in (0..).zip(found) {
             let block = BlockNo(no);
             let track = geometry.track_of(block);
-            let lacks = self.pairs.get(&ldev).is_some_and(|pair| {
-                pair.status == PairStatus::CopyInProgress && pair.c.contains(&track.0)
-            });
-            if !lacks {
+            if self.brought_by(ldev, track).is_none() {
                 let expected = self.volumes[&ldev].content[no as usize];
                 self.compare_block(ldev, block, expected, *found, fixed)?;
             }
@@ -50,7 +47,9 @@ impl Model {
 
     /// Whether no copy writes to the volume.
     fn is_fixed(&self, ldev: LdevId) -> bool {
-        self.pairs.get(&ldev).is_none_or(|pair| !pair.copies())
+        let followed = self.pairs.get(&ldev);
+        let followed = followed.filter(|p| p.copies() && p.status != PairStatus::Restoring);
+        followed.or_else(|| self.restored_by(ldev)).is_none()
     }
 
     fn compare_block(

@@ -1,12 +1,13 @@
-//! Create pair 211, 231: a new entry of the pair information, and one family of two.
+//! Create pair 211, 231: a new entry of the pair information, and one family of two. A copy command
+//! may come with it (Fig. 11E): then nobody ever sees the pair in 802.
 
 use super::Asked;
 use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Once};
-use diptych_cha::{Outcome, Refusal};
-use diptych_format::{FamilyId, LdevId};
+use diptych_cha::{Command, Outcome, Refusal};
+use diptych_format::{FamilyId, ImageNo, LdevId};
 use diptych_shared::{Change, Claim, Pair, SharedError, Volume};
 
 /// Both families, or the one that has both volumes.
@@ -104,17 +105,21 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
         Families::Two { primary, secondary } => merge(m, core, primary, secondary),
     };
     held.with(|family| {
-        let (primary, secondary) = (command.primary, command.secondary);
+        let Command { primary, secondary, options, .. } = **command;
         let (tracks, copier) = (family.track_count(), command.initial_copy);
-        let pair = Pair::new(id, primary, secondary, tracks, command.options, copier);
+        let pair = Pair::new(id, primary, secondary, tracks, options, copier);
         family.change(Change::AddPair(Box::new(pair))); // 231
         family.change(Change::CopyBegins { pair: id, at: m.now() });
         // It will be what its primary is.
         family.change(Change::Undefined { ldev: secondary, undefined: false });
-        if copier {
-            core.scheduler.lock().start(id, primary, command.options);
+        if command.and_copy {
+            let image = ImageNo(core.next_sequence());
+            family.change(Change::Copy { pair: id, image, options });
         }
         let pair = family.pair(id).expect("the pair just added");
+        if pair.copier {
+            core.scheduler.lock().start(id, primary, options);
+        }
         command.accepted(m, core, pair, None, Some(pair.status))
     })
 }

@@ -1,14 +1,15 @@
-//! Commands on a pair that exists: copy 213, re-synchronize 214, suspend 1509, delete 212.
+//! Commands on a pair that exists: copy 213, re-synchronize 214, restore and quick restore, suspend
+//! 1509, delete 212.
 
 use super::Asked;
-use super::rules::{first_level_copied, follows_nothing, primary_defined};
+use super::rules::{first_level_copied, follows_nothing, primary_defined, restorable};
 use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::Core;
 use crate::held::Held;
-use diptych_cha::{CommandCode, Outcome, Refusal};
+use diptych_cha::{Command, CommandCode, Outcome, Refusal};
 use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
-use diptych_shared::{Change, FamilyState, PairStatus};
+use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
 
 pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcome {
@@ -33,23 +34,46 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcom
         Err(refusal) => Outcome::Refused(refusal),
         Ok(None) => Outcome::Nothing { met: Some(status) },
         Ok(Some(change)) => {
-            if matches!(command.code, CommandCode::Copy | CommandCode::Resync) {
+            let begins = matches!(
+                command.code,
+                CommandCode::Copy
+                    | CommandCode::Resync
+                    | CommandCode::Restore
+                    | CommandCode::QuickRestore
+            );
+            if begins {
                 family.change(Change::CopyBegins { pair, at: m.now() });
             }
-            family.change(change);
-            // What the level below waited for may not come any more.
-            activate_followers(m, core, family, command.secondary);
-            let now = family.pair(pair).expect("the pair just changed");
-            let copies =
-                matches!(now.status, PairStatus::CopyInProgress | PairStatus::PairedNotCopied);
-            if copies {
-                core.scheduler.lock().start(pair, now.primary, now.options);
-            } else {
-                core.scheduler.lock().stop(pair);
-            }
+            let now = apply(m, core, family, pair, change);
             command.accepted(m, core, now, Some(status), Some(now.status))
         }
     })
+}
+
+/// Makes the change of a command, and sees to what copies because of it. Returns the pair as it is now.
+fn apply<'f>(
+    m: &Mailbox,
+    core: &Core,
+    family: &'f mut FamilyState,
+    pair: PairId,
+    change: Change,
+) -> &'f Pair {
+    family.change(change);
+    let now = family.pair(pair).expect("the pair just changed");
+    // After an exchange: destages know only the backing.
+    for ldev in [now.primary, now.secondary] {
+        let volume = family.volume(ldev).expect("a volume of this family");
+        core.backings.lock().insert(volume.backing, ldev);
+    }
+    // What the level below waited for may not come any more.
+    activate_followers(m, core, family, now.secondary);
+    let mut scheduler = core.scheduler.lock();
+    if now.is_copying() {
+        scheduler.start(pair, now.primary, now.options);
+    } else {
+        scheduler.stop(pair);
+    }
+    now
 }
 
 /// The status x command table: what changes, if anything does.
@@ -60,7 +84,7 @@ fn change_of(
     pair: PairId,
     status: PairStatus,
 ) -> Result<Option<Change>, Refusal> {
-    use CommandCode::{Copy, Create, Delete, Resync, Suspend};
+    use CommandCode::{Copy, Create, Delete, QuickRestore, Restore, Resync, Suspend};
     use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring, Suspended};
     let (primary, options) = (command.primary, command.options);
     match (command.code, status) {
@@ -76,6 +100,18 @@ fn change_of(
             primary_defined(family, primary)?;
             Ok(Some(Change::Resync { pair, options }))
         }
+        (Restore, Copied) => {
+            restorable(family, command, pair)?;
+            Ok(Some(Change::Restore { pair, options }))
+        }
+        (QuickRestore, Copied) => {
+            restorable(family, command, pair)?;
+            if command.freeze {
+                primary_defined(family, primary)?;
+            }
+            let freeze = command.freeze.then(|| ImageNo(core.next_sequence()));
+            Ok(Some(Change::Exchange { pair, freeze, options }))
+        }
         (Suspend, PairedNotCopied) => {
             let all_different = follows_nothing(family, primary);
             Ok(Some(Change::Suspend { pair, all_different }))
@@ -87,11 +123,12 @@ fn change_of(
         (Copy, CopyInProgress | Copied | Restoring | Suspended)
         | (Resync, PairedNotCopied | CopyInProgress | Restoring)
         | (Suspend, Suspended)
+        | (Restore | QuickRestore, PairedNotCopied | CopyInProgress | Restoring | Suspended)
         | (Create | Delete, _) => Ok(None),
     }
 }
 
-/// Delete: the entry goes, and a secondary that lacks tracks means nothing from now on.
+/// Delete: the entry goes, and a volume that lacks tracks means nothing from now on.
 fn delete(
     m: &Mailbox,
     core: &Core,
@@ -100,21 +137,21 @@ fn delete(
     pair: PairId,
     status: PairStatus,
 ) -> Outcome {
-    if status == PairStatus::Restoring {
+    let Command { primary, secondary, force, .. } = **command;
+    if status == PairStatus::Restoring && !force {
         return Outcome::Refused(Refusal::Restoring);
     }
     let outcome = held.with(|family| {
         let entry = family.pair(pair).expect("the pair was just found");
-        let (primary, ldev) = (entry.primary, entry.secondary);
-        let incomplete = !entry.c.is_empty();
+        let (lacking, lacks) = (entry.direction().1, !entry.c.is_empty());
         let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
         let outcome = command.accepted(m, core, entry, Some(status), None);
         family.change(Change::RemovePair(pair)); // 242, 243
-        if incomplete || follows {
-            family.change(Change::Undefined { ldev, undefined: true });
+        if lacks || follows {
+            family.change(Change::Undefined { ldev: lacking, undefined: true });
         }
         core.scheduler.lock().stop(pair);
-        activate_followers(m, core, family, ldev);
+        activate_followers(m, core, family, secondary);
         outcome
     });
     let (parts, wakes) = core.shared.split(held.into_claim());

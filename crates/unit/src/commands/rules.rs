@@ -1,7 +1,7 @@
 //! What a command needs, beyond the pair's own status. Each refusal is its own reason.
 
 use diptych_cha::{Command, Refusal};
-use diptych_format::LdevId;
+use diptych_format::{LdevId, PairId};
 use diptych_shared::{FamilyState, PairStatus, Volume, VolumeState};
 
 /// Whether this pair may be created, as far as one of its families can tell. Asked of the family of
@@ -91,6 +91,27 @@ pub(super) fn primary_defined(family: &FamilyState, primary: LdevId) -> Result<(
         return Err(Refusal::Restoring);
     }
     Ok(())
+}
+
+/// Restore and quick restore: the primary may change as it does, and nobody copies from either volume.
+pub(super) fn restorable(
+    family: &FamilyState,
+    command: &Command,
+    pair: PairId,
+) -> Result<(), Refusal> {
+    let Command { primary, secondary, .. } = *command;
+    for ldev in [primary, secondary] {
+        usable(family.volume(ldev).expect("a volume of the pair is in its family"))?;
+    }
+    if family.pair_of_secondary(primary).is_some() {
+        return Err(Refusal::PrimaryIsSecondary { ldev: primary });
+    }
+    let rests = |status| matches!(status, PairStatus::Copied | PairStatus::Suspended);
+    let others = family.pairs_of_primary(primary).chain(family.pairs_of_primary(secondary));
+    match others.filter(|other| other.id != pair).find(|other| !rests(other.status)) {
+        Some(other) => Err(Refusal::OtherPair { ldev: other.secondary, status: other.status }),
+        None => Ok(()),
+    }
 }
 
 /// Copy: a second-level pair needs its first-level pair split.

@@ -76,6 +76,8 @@ impl Message {
             CommandCode::Copy => 2,
             CommandCode::Resync => 3,
             CommandCode::Suspend => 4,
+            CommandCode::Restore => 5,
+            CommandCode::QuickRestore => 6,
         };
         match self {
             Self::Accepted(code) => 1000 + command(code),

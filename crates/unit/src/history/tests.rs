@@ -42,16 +42,22 @@ fn every_message_has_its_code_type_and_text() {
     1002 information host     copy accepted
     1003 information host     resync accepted
     1004 information host     suspend accepted
+    1005 information host     restore accepted
+    1006 information host     quick-restore accepted
     1100 warning     host     create: nothing to do
     1101 warning     host     delete: nothing to do
     1102 warning     host     copy: nothing to do
     1103 warning     host     resync: nothing to do
     1104 warning     host     suspend: nothing to do
+    1105 warning     host     restore: nothing to do
+    1106 warning     host     quick-restore: nothing to do
     1200 warning     host     create refused: too many requests wait already
     1201 warning     host     delete refused: too many requests wait already
     1202 warning     host     copy refused: too many requests wait already
     1203 warning     host     resync refused: too many requests wait already
     1204 warning     host     suspend refused: too many requests wait already
+    1205 warning     host     restore refused: too many requests wait already
+    1206 warning     host     quick-restore refused: too many requests wait already
     2000 information unit     copy ended
     2001 information unit     the secondary has caught up
     2002 information operator pace changed
