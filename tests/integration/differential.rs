@@ -9,7 +9,7 @@
 use diptych_cha::{Command, CommandCode, HostError, HostOp, HostReply, Outcome};
 use diptych_device::{Device, MemoryDrive};
 use diptych_dka::Drives;
-use diptych_format::{BlockNo, BlockRange, Geometry, LdevId};
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
 use diptych_rt::{Rt, RtConfig, RtError};
 use diptych_shared::{Pace, PairOptions, PairStatus};
 use diptych_sim::{
@@ -73,7 +73,7 @@ impl Drop for Threads {
 }
 
 impl Driver for Threads {
-    fn now(&self) -> diptych_format::Time {
+    fn now(&self) -> Time {
         self.rt.now()
     }
 
@@ -113,11 +113,16 @@ impl Driver for Threads {
         self.rt.wait_idle();
     }
 
-    fn wait_until(&mut self, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool {
+    fn wait_until(&mut self, _: Time, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool {
         is_so(self.rt.unit()) || {
             self.rt.wait_idle();
             is_so(self.rt.unit())
         }
+    }
+
+    fn pass(&mut self, ns: u64) {
+        let (nobody, never) = (Mutex::new(()), Condvar::new());
+        drop(never.wait_for(nobody.lock(), std::time::Duration::from_nanos(ns)));
     }
 }
 

@@ -84,7 +84,7 @@ mod trace;
 pub use config::{Costs, Perform, ReadyOrder, SimConfig};
 pub use error::SimError;
 pub use host::{Answered, Host, RequestNo};
-pub use picture::{PairPicture, Picture, StoredTrack, VolumePicture};
+pub use picture::{PairPicture, Picture, StoredTrack, VolumePicture, stored_tracks};
 pub use play::{Driver, play};
 pub use random::SplitMix64;
 pub use scenario::{Scenario, ScenarioStep, ScenarioVolume, Seen, fill_blocks};

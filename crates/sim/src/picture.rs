@@ -107,7 +107,7 @@ impl Picture {
 impl VolumePicture {
     fn of<D: Driver>(driver: &mut D, ldev: LdevId) -> Result<Self, SimError> {
         let volume = driver.unit().volume(ldev).expect("nobody removes volumes meanwhile");
-        let stored = stored(driver.unit(), driver.plant(), &volume);
+        let stored = stored_tracks(driver.unit(), driver.plant(), &volume);
         let blocks = volume.geometry.all_blocks();
         let request = driver.start(HostOp::Read { ldev, blocks })?;
         let seen = driver.finish(request)?;
@@ -128,35 +128,35 @@ impl VolumePicture {
     }
 }
 
-/// Reads the tracks behind the unit's back.
-fn stored(unit: &Unit, plant: &Plant, volume: &Volume) -> Vec<StoredTrack> {
+/// Reads the tracks of a volume from its drive, behind the unit's back: those that have storage.
+/// What is dirty in the cache is not there yet.
+pub fn stored_tracks(unit: &Unit, plant: &Plant, volume: &Volume) -> Vec<StoredTrack> {
     let Some(home) = unit.home(volume.backing) else { return Vec::new() };
-    let geometry = volume.geometry;
-    let pool = TrackPool::new(1, geometry.track_bytes());
+    let pool = TrackPool::new(1, volume.geometry.track_bytes());
     let tracks = volume.allocated.runs().flat_map(TrackRange::iter);
-    let read = |track: TrackNo| {
-        assert!(pool.reserve(1), "one buffer is used at a time");
-        let place = home.place(track);
-        let done = plant.perform(Effect::Disk(dka::Op::Read {
-            drive: place.drive,
-            sector: place.data,
-            data: Some((pool.take_reserved(), 0..geometry.track_bytes())),
-            checks: Some(CheckArea::zeroed(geometry.blocks_per_track())),
-        }));
-        let Event::Disk(dka::Done {
-            result: Ok(()), data: Some(data), checks: Some(checks), ..
-        }) = done
-        else {
-            return StoredTrack { track, data: None, bad: Vec::new() };
-        };
-        let first = geometry.first_block(track).0;
-        let is_bad = |&(index, block): &(u64, &[u8])| {
-            let la = LogicalAddress { backing: volume.backing, block: BlockNo(first + index) };
-            checks.get(index).verify(block, la).is_err()
-        };
-        let blocks = (0..).zip(data.bytes().chunks_exact(BLOCK_BYTES));
-        let bad = blocks.filter(is_bad).map(|(index, _)| BlockNo(first + index)).collect();
-        StoredTrack { track, data: Some(Bytes::copy_from_slice(data.bytes())), bad }
+    tracks.map(|track| stored_track(plant, &home, &pool, track)).collect()
+}
+
+fn stored_track(plant: &Plant, home: &dka::Home, pool: &TrackPool, track: TrackNo) -> StoredTrack {
+    assert!(pool.reserve(1), "one buffer is used at a time");
+    let (geometry, place) = (home.geometry(), home.place(track));
+    let done = plant.perform(Effect::Disk(dka::Op::Read {
+        drive: place.drive,
+        sector: place.data,
+        data: Some((pool.take_reserved(), 0..geometry.track_bytes())),
+        checks: Some(CheckArea::zeroed(geometry.blocks_per_track())),
+    }));
+    let Event::Disk(dka::Done { result: Ok(()), data: Some(data), checks: Some(checks), .. }) =
+        done
+    else {
+        return StoredTrack { track, data: None, bad: Vec::new() };
     };
-    tracks.map(read).collect()
+    let first = geometry.first_block(track).0;
+    let is_bad = |&(index, block): &(u64, &[u8])| {
+        let la = LogicalAddress { backing: home.backing(), block: BlockNo(first + index) };
+        checks.get(index).verify(block, la).is_err()
+    };
+    let blocks = (0..).zip(data.bytes().chunks_exact(BLOCK_BYTES));
+    let bad = blocks.filter(is_bad).map(|(index, _)| BlockNo(first + index)).collect();
+    StoredTrack { track, data: Some(Bytes::copy_from_slice(data.bytes())), bad }
 }

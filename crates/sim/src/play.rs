@@ -37,8 +37,12 @@ pub trait Driver {
     /// Waits until nothing is left to do.
     fn settle(&mut self);
 
-    /// Waits until `is_so` of the unit. `false` if nothing is left to do and it is not so.
-    fn wait_until(&mut self, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool;
+    /// Waits until `is_so` of the unit, at most until `deadline`. `false` if it is not so then, or
+    /// nothing is left to do and it is not so.
+    fn wait_until(&mut self, deadline: Time, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool;
+
+    /// Lets time go on by `ns` nanoseconds, and everything happen that happens meanwhile.
+    fn pass(&mut self, ns: u64);
 }
 
 impl Driver for Sim {
@@ -73,15 +77,19 @@ impl Driver for Sim {
         self.run_to_end();
     }
 
-    fn wait_until(&mut self, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool {
+    fn wait_until(&mut self, deadline: Time, is_so: &mut dyn FnMut(&Unit) -> bool) -> bool {
         loop {
             if is_so(self.unit()) {
                 return true;
             }
-            if !self.advance() {
+            if !self.advance_until(deadline) {
                 return false;
             }
         }
+    }
+
+    fn pass(&mut self, ns: u64) {
+        self.run_until(self.now() + ns);
     }
 }
 
@@ -166,7 +174,7 @@ impl<D: Driver> Player<'_, D> {
             ScenarioStep::WaitPair { primary, secondary, status } => {
                 self.finish_all()?;
                 let of = |unit: &Unit| unit.pair(primary, secondary).map(|pair| pair.status);
-                if self.driver.wait_until(&mut |unit| of(unit) == status) {
+                if self.driver.wait_until(Time::MAX, &mut |unit| of(unit) == status) {
                     return Ok(());
                 }
                 let (wanted, found) = (Seen(status), Seen(of(self.driver.unit())));

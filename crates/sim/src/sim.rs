@@ -147,11 +147,18 @@ impl Sim {
 
     /// Lets everything happen that happens until `until`, which is the time afterwards.
     pub fn run_until(&mut self, until: Time) {
-        self.run_ready();
-        while self.agenda.next_at().is_some_and(|at| at <= until) {
-            self.advance();
-        }
+        while self.advance_until(until) {}
         self.now = self.now.max(until);
+    }
+
+    /// As [`Sim::advance`], unless the next event is later than `until`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Sim::advance`].
+    pub fn advance_until(&mut self, until: Time) -> bool {
+        self.run_ready();
+        self.agenda.next_at().is_some_and(|at| at <= until) && self.advance()
     }
 
     /// Lets everything happen until nothing is left to happen. Hosts that never end never let it.
