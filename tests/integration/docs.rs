@@ -192,7 +192,7 @@ fn links_code(text: &str, name: &str, target: &str) -> bool {
 fn named_paths_exist() {
     let mut problems = Vec::new();
     for Document { path, text } in documents() {
-        for start in ["crates/", "docs/", "tests/integration/", "xtask/"] {
+        for start in ["crates/", "docs/", "tests/integration/", "tests/scenarios/", "xtask/"] {
             for named in paths(&text, start).filter(|named| !root().join(named).exists()) {
                 problems.push(format!("{path}: {named} does not exist"));
             }

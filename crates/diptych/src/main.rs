@@ -4,6 +4,7 @@
 //! not allow it. Results go to stdout, progress and errors to stderr.
 
 mod demo;
+mod play;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -20,11 +21,33 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum What {
     Demo(demo::DemoArgs),
+    Play(play::PlayArgs),
+}
+
+/// Why the program ends early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
+    #[error(transparent)]
+    Play(#[from] play::PlayError),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Demo(error) => error.exit_code(),
+            Self::Play(error) => error.exit_code(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let What::Demo(args) = Cli::parse().what;
-    match demo::run(&args) {
+    let done = match Cli::parse().what {
+        What::Demo(args) => demo::run(&args).map_err(Failure::from),
+        What::Play(args) => play::run(&args).map_err(Failure::from),
+    };
+    match done {
         Ok(verdict) => verdict,
         Err(error) => {
             // Nothing is left to tell it to if stderr is closed; the exit code still does.

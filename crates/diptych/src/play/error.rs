@@ -1,0 +1,83 @@
+//! Why a scenario cannot be played, or does not come to its end.
+
+use super::answer::StatusName;
+use super::file::Mistake;
+use super::words::{PairName, Span};
+use diptych::cha::HostError;
+use diptych::device::{DeviceError, PlanError};
+use diptych::format::{LdevId, TrackNo};
+use diptych::rt::RtError;
+use diptych::sim::SimError;
+use diptych::unit::UnitError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a scenario cannot be played, or does not come to its end. Each is one line for the user.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum PlayError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} has {bytes} bytes, a scenario at most {most_bytes}", path.display())]
+    FileTooLarge { path: PathBuf, bytes: u64, most_bytes: u64 },
+    #[error("{}:{line}: {mistake}", path.display())]
+    Scenario { path: PathBuf, line: usize, mistake: Mistake },
+    #[error(
+        "{}: this scenario is tied to {tied} time: leave --time {asked} away", path.display()
+    )]
+    Tied { path: PathBuf, tied: &'static str, asked: &'static str },
+    #[error("{}: cannot set up the control unit: {source}", path.display())]
+    SetUp { path: PathBuf, source: Box<PlayError> },
+    #[error("{}:{line}: {source}", path.display())]
+    Step { path: PathBuf, line: usize, source: Box<PlayError> },
+    #[error("there is no scenario in {}: its files end in .toml", dir.display())]
+    NoScenarios { dir: PathBuf },
+    #[error("{} is not a directory", path.display())]
+    NotDirectory { path: PathBuf },
+    #[error("cannot work in {}: {source}", dir.display())]
+    Directory { dir: PathBuf, source: io::Error },
+    #[error("cannot make a drive in {}: {source}", dir.display())]
+    MakeDrive { dir: PathBuf, source: DeviceError },
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    #[error(transparent)]
+    Rt(#[from] RtError),
+    #[error("cannot write the report: {0}")]
+    Report(#[source] io::Error),
+    #[error("volume {ldev} does not exist")]
+    NoVolume { ldev: LdevId },
+    #[error("volume {ldev} lies on no drive")]
+    NoDrive { ldev: LdevId },
+    #[error("there is no mark {name:?}: set it by a step mark before")]
+    NoMark { name: String },
+    #[error("a volume is compared with one of another shape")]
+    Shapes,
+    #[error("a step of {passes} is not waited for in real time, which has at most {most}")]
+    TooLong { passes: Span, most: Span },
+    #[error(transparent)]
+    Driver(#[from] SimError),
+    #[error("pair {pair} is {found}, and after {limit} still not {wanted}")]
+    NeverReached { pair: PairName, wanted: StatusName, found: &'static str, limit: Span },
+    #[error("the volume cannot be read: {error}")]
+    NotRead { error: HostError },
+    #[error("track {track} of volume {ldev} cannot be read from its drive")]
+    Unreadable { ldev: LdevId, track: TrackNo },
+    #[error("a host operation got an answer of another kind")]
+    WrongAnswer,
+}
+
+impl PlayError {
+    /// 2 for what the user can put right, 1 for what the control unit did wrong.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Driver(_)
+            | Self::NeverReached { .. }
+            | Self::NotRead { .. }
+            | Self::Unreadable { .. }
+            | Self::WrongAnswer => 1,
+            _ => 2,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The pair commands of Fig. 2, and suspend.
+
+use super::{flag, option};
+use crate::play::PlayError;
+use crate::play::answer::{Answer, Expect};
+use crate::play::stage::Stage;
+use crate::play::verb::{Act, Happened};
+use crate::play::words::{Ldev, LimitWord, NewPair, PaceWord, PairName};
+use diptych::cha::{Command, CommandCode, CreateAuto, HostOp, HostReply, Outcome};
+use diptych::shared::PairOptions;
+use serde::Deserialize;
+use std::fmt;
+
+/// Create pair 211.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Create {
+    create: NewPair,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+    #[serde(default = "yes")]
+    initial_copy: bool,
+    /// The secondary that the unit has to choose.
+    chosen: Option<Ldev>,
+}
+
+/// Copy 213; people call it split.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Copy {
+    copy: PairName,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+    #[serde(default)]
+    quick: bool,
+}
+
+/// Re-synchronize 214.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resync {
+    resync: PairName,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+}
+
+/// Suspend 1509.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Suspend {
+    suspend: PairName,
+}
+
+/// Delete pair 212.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delete {
+    delete: PairName,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn command(code: CommandCode, pair: PairName) -> Command {
+    Command::new(code, pair.primary, pair.secondary)
+}
+
+/// Usual options, but for what the step names.
+fn options(pace: Option<PaceWord>, lanes: Option<u8>, limit: Option<LimitWord>) -> PairOptions {
+    changed(PairOptions::default(), pace, lanes, limit)
+}
+
+/// These options, but for what the step names.
+pub(super) fn changed(
+    usual: PairOptions,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+) -> PairOptions {
+    PairOptions {
+        pace: pace.map_or(usual.pace, |PaceWord(pace)| pace),
+        lanes: lanes.unwrap_or(usual.lanes),
+        limit: limit.map(|LimitWord(limit)| limit).or(usual.limit),
+        ..usual
+    }
+}
+
+fn give(stage: &mut Stage, command: Command) -> Result<Happened, PlayError> {
+    Ok(Answer::of(&stage.ask(HostOp::Command(command))?).into())
+}
+
+impl Act for Create {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let options = options(self.pace, self.lanes, self.limit);
+        let initial_copy = self.initial_copy;
+        let op = match self.create {
+            NewPair::Named(pair) => {
+                let create = command(CommandCode::Create, pair).with_options(options);
+                HostOp::Command(Command { initial_copy, ..create })
+            }
+            NewPair::Auto(primary) => {
+                let create = CreateAuto::new(primary);
+                HostOp::CreateAuto(CreateAuto { options, initial_copy, ..create })
+            }
+        };
+        let reply = stage.ask(op)?;
+        let mut happened = Happened::from(Answer::of(&reply));
+        let chosen = match reply {
+            HostReply::Outcome(Outcome::Chosen { secondary, .. }) => Some(secondary),
+            _ => None,
+        };
+        if let Some(chosen) = chosen {
+            happened.found = format!("the unit chose {chosen}");
+        }
+        if let Some(Ldev(wanted)) = self.chosen {
+            let other = chosen != Some(wanted);
+            let found = chosen.map_or("none".to_owned(), |ldev| ldev.to_string());
+            happened.compare(other.then(|| format!("chosen is {found}, expected {wanted}")));
+        }
+        Ok(happened)
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+impl Act for Copy {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let options =
+            PairOptions { quick: self.quick, ..options(self.pace, self.lanes, self.limit) };
+        give(stage, command(CommandCode::Copy, self.copy).with_options(options))
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+impl Act for Resync {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let options = options(self.pace, self.lanes, self.limit);
+        give(stage, command(CommandCode::Resync, self.resync).with_options(options))
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+impl Act for Suspend {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        give(stage, command(CommandCode::Suspend, self.suspend))
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+impl Act for Delete {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        give(stage, command(CommandCode::Delete, self.delete))
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+/// Shows what is named of the options.
+pub(super) fn show(
+    f: &mut fmt::Formatter<'_>,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+) -> fmt::Result {
+    option(f, "pace", pace.map(|PaceWord(pace)| pace).as_ref())?;
+    option(f, "lanes", lanes.as_ref())?;
+    option(f, "limit", limit.map(|LimitWord(limit)| limit).as_ref())
+}
+
+impl fmt::Display for Create {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "create {}", self.create)?;
+        show(f, self.pace, self.lanes, self.limit)?;
+        flag(f, "without initial copy", !self.initial_copy)
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copy {}", self.copy)?;
+        show(f, self.pace, self.lanes, self.limit)?;
+        flag(f, "quick", self.quick)
+    }
+}
+
+impl fmt::Display for Resync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "resync {}", self.resync)?;
+        show(f, self.pace, self.lanes, self.limit)
+    }
+}
+
+impl fmt::Display for Suspend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "suspend {}", self.suspend)
+    }
+}
+
+impl fmt::Display for Delete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "delete {}", self.delete)
+    }
+}
