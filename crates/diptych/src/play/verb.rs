@@ -73,6 +73,8 @@ const VERBS: &[(&str, Reader)] = &[
     ("create", reader::<command::Create>),
     ("copy", reader::<command::Copy>),
     ("resync", reader::<command::Resync>),
+    ("restore", reader::<command::Restore>),
+    ("quick-restore", reader::<command::QuickRestore>),
     ("suspend", reader::<command::Suspend>),
     ("delete", reader::<command::Delete>),
     ("change", reader::<operator::Change>),

@@ -1,4 +1,4 @@
-//! The pair commands of Fig. 2, and suspend.
+//! The pair commands of Fig. 2, suspend, and the two restores.
 
 use super::{flag, option};
 use crate::play::PlayError;
@@ -21,6 +21,11 @@ pub(crate) struct Create {
     limit: Option<LimitWord>,
     #[serde(default = "yes")]
     initial_copy: bool,
+    /// A copy command in the same record (Fig. 11E).
+    #[serde(default)]
+    and_copy: bool,
+    #[serde(default)]
+    quick: bool,
     /// The secondary that the unit has to choose.
     chosen: Option<Ldev>,
 }
@@ -47,6 +52,29 @@ pub(crate) struct Resync {
     limit: Option<LimitWord>,
 }
 
+/// Restore: the primary takes the secondary's content.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    restore: PairName,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+}
+
+/// Quick restore: the volumes exchange what lies under them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QuickRestore {
+    #[serde(rename = "quick-restore")]
+    quick_restore: PairName,
+    pace: Option<PaceWord>,
+    lanes: Option<u8>,
+    limit: Option<LimitWord>,
+    #[serde(default)]
+    freeze: bool,
+}
+
 /// Suspend 1509.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +87,8 @@ pub(crate) struct Suspend {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delete {
     delete: PairName,
+    #[serde(default)]
+    force: bool,
 }
 
 const fn yes() -> bool {
@@ -95,16 +125,17 @@ fn give(stage: &mut Stage, command: Command) -> Result<Happened, PlayError> {
 
 impl Act for Create {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let options = options(self.pace, self.lanes, self.limit);
-        let initial_copy = self.initial_copy;
+        let options =
+            PairOptions { quick: self.quick, ..options(self.pace, self.lanes, self.limit) };
+        let (initial_copy, and_copy) = (self.initial_copy, self.and_copy);
         let op = match self.create {
             NewPair::Named(pair) => {
                 let create = command(CommandCode::Create, pair).with_options(options);
-                HostOp::Command(Command { initial_copy, ..create })
+                HostOp::Command(Command { initial_copy, and_copy, ..create })
             }
             NewPair::Auto(primary) => {
                 let create = CreateAuto::new(primary);
-                HostOp::CreateAuto(CreateAuto { options, initial_copy, ..create })
+                HostOp::CreateAuto(CreateAuto { options, initial_copy, and_copy, ..create })
             }
         };
         let reply = stage.ask(op)?;
@@ -152,6 +183,29 @@ impl Act for Resync {
     }
 }
 
+impl Act for Restore {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let options = options(self.pace, self.lanes, self.limit);
+        give(stage, command(CommandCode::Restore, self.restore).with_options(options))
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
+impl Act for QuickRestore {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let options = options(self.pace, self.lanes, self.limit);
+        let restore = command(CommandCode::QuickRestore, self.quick_restore);
+        give(stage, Command { freeze: self.freeze, ..restore.with_options(options) })
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Accepted(None))
+    }
+}
+
 impl Act for Suspend {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         give(stage, command(CommandCode::Suspend, self.suspend))
@@ -164,7 +218,8 @@ impl Act for Suspend {
 
 impl Act for Delete {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        give(stage, command(CommandCode::Delete, self.delete))
+        let delete = command(CommandCode::Delete, self.delete);
+        give(stage, Command { force: self.force, ..delete })
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -188,7 +243,9 @@ impl fmt::Display for Create {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "create {}", self.create)?;
         show(f, self.pace, self.lanes, self.limit)?;
-        flag(f, "without initial copy", !self.initial_copy)
+        flag(f, "without initial copy", !self.initial_copy)?;
+        flag(f, "and copy", self.and_copy)?;
+        flag(f, "quick", self.quick)
     }
 }
 
@@ -207,6 +264,21 @@ impl fmt::Display for Resync {
     }
 }
 
+impl fmt::Display for Restore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "restore {}", self.restore)?;
+        show(f, self.pace, self.lanes, self.limit)
+    }
+}
+
+impl fmt::Display for QuickRestore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "quick-restore {}", self.quick_restore)?;
+        show(f, self.pace, self.lanes, self.limit)?;
+        flag(f, "freeze", self.freeze)
+    }
+}
+
 impl fmt::Display for Suspend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "suspend {}", self.suspend)
@@ -215,6 +287,7 @@ impl fmt::Display for Suspend {
 
 impl fmt::Display for Delete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "delete {}", self.delete)
+        write!(f, "delete {}", self.delete)?;
+        flag(f, "force", self.force)
     }
 }
