@@ -286,7 +286,7 @@ fn host_error(error: &HostError) -> String {
 
 const FAILED: [&str; 2] = ["medium", "drive"];
 /// What hosts and operators are refused by; the commands' reasons come from their answer blocks.
-const REFUSED: [&str; 14] = [
+const REFUSED: [&str; 15] = [
     "secondary",
     "reserved",
     "blocked",
@@ -297,6 +297,7 @@ const REFUSED: [&str; 14] = [
     "no-room",
     "busy",
     "no-pair",
+    "no-image",
     "paired",
     "volume-paired",
     "volume-claimed",

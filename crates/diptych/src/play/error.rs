@@ -52,6 +52,8 @@ pub(crate) enum PlayError {
     NoDrive { ldev: LdevId },
     #[error("there is no mark {name:?}: set it by a step mark before")]
     NoMark { name: String },
+    #[error("the mark {name:?} is of no secondary that held an image")]
+    NoImage { name: String },
     #[error("a volume is compared with one of another shape")]
     Shapes,
     #[error("a step of {passes} is not waited for in real time, which has at most {most}")]

@@ -22,8 +22,9 @@ pub(crate) fn play(
         other => other,
     })?;
     report.begins(scenario, setting)?;
-    stage.take_history();
-    let mut tally = Tally { history_next: stage.history_since(0).next, ..Tally::default() };
+    // How the volumes came to be is no part of it.
+    stage.take_history(Vec::new());
+    let mut tally = Tally { history_next: stage.history(0, Vec::new()).next, ..Tally::default() };
     for step in &scenario.steps {
         let verdict = play_step(&mut stage, scenario, step, check, &mut tally, report)?;
         if verdict != Verdict::Held {
@@ -101,7 +102,7 @@ fn compared(step: &Step, mut happened: Happened) -> Happened {
 
 /// What nobody asked for in a step: what the unit did of itself, and what its schedules did.
 fn new_history(stage: &Stage, tally: &mut Tally) -> Vec<HistoryEntry> {
-    let page = stage.history_since(tally.history_next);
+    let page = stage.history(tally.history_next, Vec::new());
     tally.history_next = page.next;
     let by_step = |entry: &HistoryEntry| matches!(entry.who, Who::Host | Who::Operator);
     page.entries.into_iter().filter(|entry| !by_step(entry)).collect()

@@ -7,10 +7,12 @@ use super::threads::Threads;
 use diptych::cha::{HostError, HostOp, HostReply};
 use diptych::device::{Device, Fault, FaultPlan, FileDrive, MemoryDrive};
 use diptych::dka::{Drives, Groups};
-use diptych::format::{BlockNo, BlockRange, DriveNo, Geometry, LdevId, Time, TrackNo};
+use diptych::format::{BlockNo, BlockRange, DriveNo, Geometry, ImageNo, LdevId, Time, TrackNo};
 use diptych::shared::{Limits, Volume, VolumeState};
 use diptych::sim::{Driver, Sim, SimConfig, stored_tracks};
-use diptych::unit::{HistoryEntry, HistoryPage, HistoryQuery, Plant, Unit, UnitConfig};
+use diptych::unit::{
+    HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Plant, Unit, UnitConfig,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -38,6 +40,14 @@ enum Crank {
     Threads(Threads),
 }
 
+/// A volume at some time.
+#[derive(Debug, Clone)]
+pub(crate) struct Marked {
+    pub(crate) content: Content,
+    /// The image that it held, if it was a secondary.
+    pub(crate) image: Option<ImageNo>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -45,7 +55,7 @@ pub(crate) struct Stage {
     drives: Vec<Drive>,
     /// Dropped last: the drives' files are in it.
     _dir: Option<TempDir>,
-    pub(crate) marks: BTreeMap<String, Content>,
+    pub(crate) marks: BTreeMap<String, Marked>,
     /// Whether a drive was told to go wrong: what lies on the drives is no proof of anything then.
     pub(crate) faulty: bool,
     /// The first entry of the history that no step has looked at.
@@ -155,6 +165,17 @@ impl Stage {
         Ok(content)
     }
 
+    /// Remembers a volume under this name. Returns how many of its tracks are not all zeros.
+    pub(crate) fn mark(&mut self, name: &str, ldev: LdevId) -> Result<usize, PlayError> {
+        let content = self.content(ldev)?;
+        let pairs = self.unit().pairs();
+        let image = pairs.iter().find(|pair| pair.secondary == ldev).map(|pair| pair.image);
+        let image = image.filter(|image| *image != ImageNo(0));
+        let written = content.written();
+        self.marks.insert(name.to_owned(), Marked { content, image });
+        Ok(written)
+    }
+
     fn content_on_drive(&mut self, ldev: LdevId) -> Result<Content, PlayError> {
         self.destage(ldev)?;
         let volume = self.volume(ldev)?;
@@ -208,16 +229,16 @@ impl Stage {
         }
     }
 
-    /// The entries of the history since this was last asked.
-    pub(crate) fn take_history(&mut self) -> Vec<HistoryEntry> {
-        let page = self.history_since(self.history_next);
+    /// The entries of the history since this was last asked that pass these filters.
+    pub(crate) fn take_history(&mut self, filters: Vec<HistoryFilter>) -> Vec<HistoryEntry> {
+        let page = self.history(self.history_next, filters);
         self.history_next = page.next;
         page.entries
     }
 
-    /// The entries of the history from this number on.
-    pub(crate) fn history_since(&self, since: u64) -> HistoryPage {
-        self.unit().history(&HistoryQuery { since, ..HistoryQuery::default() })
+    /// The entries of the history from this number on that pass these filters.
+    pub(crate) fn history(&self, since: u64, filters: Vec<HistoryFilter>) -> HistoryPage {
+        self.unit().history(&HistoryQuery { since, filters, ..HistoryQuery::default() })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::PlayError;
 use super::answer::{Answer, Expect};
 use super::stage::Stage;
-use super::verbs::{command, host, look, operator, time};
+use super::verbs::{changed, command, host, look, operator, time};
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;
@@ -90,6 +90,7 @@ const VERBS: &[(&str, Reader)] = &[
     ("same", reader::<look::Same>),
     ("pair", reader::<look::PairIs>),
     ("volume", reader::<look::VolumeIs>),
+    ("changed", reader::<changed::WhatChanged>),
     ("history", reader::<look::HistoryIs>),
     ("verify", reader::<look::Verify>),
 ];

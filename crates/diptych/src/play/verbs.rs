@@ -1,5 +1,6 @@
 //! What each verb does, by subject.
 
+pub(crate) mod changed;
 pub(crate) mod command;
 pub(crate) mod host;
 pub(crate) mod look;

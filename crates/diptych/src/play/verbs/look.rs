@@ -7,9 +7,10 @@ use crate::play::content::Content;
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
 use crate::play::words::{Ldev, PairName, Tracks, TracksWanted, WordError};
+use diptych::cha::{NameError, Who};
 use diptych::format::TrackNo;
 use diptych::shared::{MapName, SIMPLEX, TrackMap};
-use diptych::unit::HistoryEntry;
+use diptych::unit::HistoryFilter;
 use serde::Deserialize;
 use std::fmt;
 
@@ -69,6 +70,20 @@ pub(crate) struct VolumeIs {
 pub(crate) struct HistoryIs {
     history: Vec<u16>,
     of: Option<Subject>,
+    who: Option<WhoWord>,
+}
+
+/// Who asked for something, as the history says it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct WhoWord(Who);
+
+impl TryFrom<String> for WhoWord {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse().map(Self)
+    }
 }
 
 /// Looks at every stored block behind the unit's back.
@@ -103,12 +118,12 @@ impl TryFrom<String> for Subject {
 }
 
 impl Subject {
-    fn has(self, entry: &HistoryEntry) -> bool {
+    fn filters(self) -> Vec<HistoryFilter> {
         match self {
             Self::Pair(PairName { primary, secondary }) => {
-                (entry.primary, entry.secondary) == (Some(primary), Some(secondary))
+                vec![HistoryFilter::Primary(primary), HistoryFilter::Secondary(secondary)]
             }
-            Self::Volume(Ldev(ldev)) => [entry.primary, entry.secondary].contains(&Some(ldev)),
+            Self::Volume(Ldev(ldev)) => vec![HistoryFilter::Volume(ldev)],
         }
     }
 }
@@ -129,10 +144,8 @@ fn unequal<T: PartialEq + fmt::Display>(name: &str, wanted: &T, found: &T) -> Op
 
 impl Act for Mark {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let content = stage.content(self.mark.0)?;
-        let found = format!("{} tracks with data", content.written());
-        stage.marks.insert(self.name.clone(), content);
-        Ok(Happened::seen(found))
+        let written = stage.mark(&self.name, self.mark.0)?;
+        Ok(Happened::seen(format!("{written} tracks with data")))
     }
 }
 
@@ -141,8 +154,8 @@ impl Same {
         match self.other.parse() {
             Ok(ldev) => stage.content(ldev),
             Err(_) => {
-                let mark = stage.marks.get(&self.other);
-                mark.cloned().ok_or_else(|| PlayError::NoMark { name: self.other.clone() })
+                let mark = stage.marks.get(&self.other).map(|mark| mark.content.clone());
+                mark.ok_or_else(|| PlayError::NoMark { name: self.other.clone() })
             }
         }
     }
@@ -235,9 +248,9 @@ impl Act for VolumeIs {
 
 impl Act for HistoryIs {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let entries = stage.take_history();
-        let of_subject = |entry: &&HistoryEntry| self.of.is_none_or(|subject| subject.has(entry));
-        let entries: Vec<_> = entries.iter().filter(of_subject).collect();
+        let mut filters = self.of.map_or_else(Vec::new, Subject::filters);
+        filters.extend(self.who.map(|WhoWord(who)| HistoryFilter::Who(who)));
+        let entries = stage.take_history(filters);
         let codes: Vec<u16> = entries.iter().map(|entry| entry.message.code()).collect();
         let mut happened = Happened::seen(format!("{codes:?}"));
         happened.compare((codes != self.history).then(|| {
@@ -290,7 +303,8 @@ impl fmt::Display for VolumeIs {
 impl fmt::Display for HistoryIs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("history")?;
-        option(f, "of", self.of.as_ref())
+        option(f, "of", self.of.as_ref())?;
+        option(f, "by", self.who.map(|WhoWord(who)| who).as_ref())
     }
 }
 
