@@ -311,6 +311,17 @@ impl Cache {
         waiting.waiters() > 0 || waiting.dirty_used > self.config.low_watermark_slots()
     }
 
+    /// The part of the write-pending limit that is in use, in percent rounded down: 100 while anybody
+    /// waits for room. Places promised for dirty slots count as used, failed slots do not.
+    pub fn write_pending_percent(&self) -> u8 {
+        let waiting = self.room.lock();
+        if waiting.room_waiters() > 0 {
+            return 100;
+        }
+        // Failed slots that are to be tried again may be more than the limit.
+        (waiting.dirty_used * 100 / self.config.write_pending_limit_slots).min(100) as u8
+    }
+
     /// What asks for destaging.
     pub fn needs_destage(&self) -> DestageNeed {
         let waiting = self.room.lock();

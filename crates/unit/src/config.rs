@@ -1,6 +1,7 @@
 //! Settings of a control unit.
 
 use crate::UnitError;
+use crate::scheduler::GovernorSettings;
 use diptych_cache::CacheConfig;
 use diptych_shared::Limits;
 
@@ -20,6 +21,14 @@ pub struct UnitConfig {
     /// Rest after an elemental copy of `n` tracks: 15 - n times this many nanoseconds. Fast (15)
     /// never rests.
     pub copy_rest_ns: u64,
+    /// A copy with a limit that is held back as far as can be starts a track every so many
+    /// nanoseconds. It is never held back longer.
+    pub copy_floor_ns: u64,
+    /// Percent of the cache's write-pending limit from which on copies with a limit slow down. Above
+    /// the low watermark, where destaging begins in earnest.
+    pub copy_slows_at_percent: u8,
+    /// Percent of it from which on they go at the floor.
+    pub copy_floor_at_percent: u8,
     /// Destage jobs at once.
     pub destage_jobs: usize,
     /// Tracks that one destage job writes.
@@ -47,6 +56,9 @@ impl UnitConfig {
             needs_reserve: true,
             history_max: 100_000,
             copy_rest_ns: 100_000,
+            copy_floor_ns: 100_000_000,
+            copy_slows_at_percent: 60,
+            copy_floor_at_percent: 80,
             destage_jobs: 2,
             destage_batch_tracks: 16,
             destage_delay_ns: 1_000_000_000,
@@ -60,6 +72,7 @@ impl UnitConfig {
     pub(crate) fn check(&self) -> Result<(), UnitError> {
         let at_least_one = [
             ("secondaries_max", self.secondaries_max as u64),
+            ("copy_floor_ns", self.copy_floor_ns),
             ("destage_jobs", self.destage_jobs as u64),
             ("destage_batch_tracks", self.destage_batch_tracks as u64),
             ("chunk_blocks", self.chunk_blocks),
@@ -73,7 +86,20 @@ impl UnitConfig {
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(UnitError::Zero { setting });
         }
+        let (slows_at_percent, floor_at_percent) =
+            (self.copy_slows_at_percent, self.copy_floor_at_percent);
+        if slows_at_percent >= floor_at_percent || floor_at_percent > 100 {
+            return Err(UnitError::WritePendingMarks { slows_at_percent, floor_at_percent });
+        }
         let (asked, most) = (self.limits.pairs, 1 << 16);
         if asked > most { Err(UnitError::TooManyPairs { asked, most }) } else { Ok(()) }
+    }
+
+    pub(crate) fn governor(&self) -> GovernorSettings {
+        GovernorSettings {
+            floor_ns: self.copy_floor_ns,
+            slows_at_percent: self.copy_slows_at_percent,
+            floor_at_percent: self.copy_floor_at_percent,
+        }
     }
 }

@@ -139,7 +139,9 @@ impl<'a> Under<'a> {
             other => other,
         };
         let valid = pinned.as_ref().map_or(BlockMask::NONE, |p| p.pin().valid());
+        let at_drive = self.core.waits.at_drive(m, home.drive());
         let staged = read_track(m, home, track, self.room.buffer(), whole.without(valid)).await;
+        drop(at_drive);
         let mut staged = staged.map_err(|_| Unreadable)?;
         if !staged.bad.is_empty() {
             return Err(Unreadable);
@@ -211,6 +213,7 @@ impl<'a> Under<'a> {
         let whole = BlockMask::first(checks.block_count());
         let data = source.data.clone();
         let write = TrackWrite { data, checks, valid: whole, dirty: whole };
+        let _at_drive = self.core.waits.at_drive(self.m, home.drive());
         write_track(self.m, &home, track, write).await
     }
 

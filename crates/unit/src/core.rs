@@ -2,6 +2,7 @@
 
 use crate::UnitConfig;
 use crate::history::{History, HistoryEntry, Message};
+use crate::host_waits::HostWaits;
 use crate::scheduler::Scheduler;
 use diptych_cache::{Cache, SlotKey};
 use diptych_cha::HostError;
@@ -9,7 +10,7 @@ use diptych_dka::{Groups, Home};
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
 use diptych_shared::{Pair, PairStatus, SharedMemory, Transition};
 use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use diptych_sync::{Mutex, RwLock};
+use diptych_sync::{Arc, Mutex, RwLock};
 use std::collections::BTreeMap;
 
 /// What a request takes for granted of its volume: if the volume is removed and another made in its
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) cache: Cache,
     pub(crate) groups: Groups,
     pub(crate) scheduler: Mutex<Scheduler>,
+    /// How long hosts wait for lanes.
+    pub(crate) waits: Arc<HostWaits>,
     pub(crate) history: Mutex<History>,
     /// Which volume a backing is under: destages know only the backing.
     pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
@@ -44,11 +47,13 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(config: UnitConfig, cache: Cache, groups: Groups) -> Self {
+        let waits = Arc::new(HostWaits::default());
         Self {
             shared: SharedMemory::new(config.limits),
             cache,
             groups,
-            scheduler: Mutex::new(Scheduler::default()),
+            scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone())),
+            waits,
             history: Mutex::new(History::new(config.history_max)),
             backings: Mutex::new(BTreeMap::new()),
             shapes: RwLock::new(BTreeMap::new()),

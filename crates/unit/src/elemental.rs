@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::job::JobMailbox;
 use crate::scheduler::{Ended, Turn, TurnEnd};
-use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
+use diptych_format::{FamilyId, LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{FamilyState, Pair};
 use diptych_sync::{Arc, mutant};
 
@@ -17,12 +17,12 @@ const SEARCH_TRACKS: usize = 32;
 /// One turn: up to `pace` tracks of one pair. Fig. 5 starts the next turn when this one has ended
 /// (502), as long as the pair's status says so (501) and bits are left (503).
 pub(crate) async fn elemental_copy(mut lane: Lane) {
-    for _ in 0..lane.turn.pace.tracks() {
+    for _ in 0..lane.turn.tracks {
         lane.ended.end = copy_next(&lane.m, &lane.core, &lane.turn).await;
         if lane.ended.end != TurnEnd::Copied {
             break;
         }
-        lane.ended.copied_any = true;
+        lane.ended.tracks += 1;
     }
     // 608: the lane says how its turn ended.
 }
@@ -38,7 +38,7 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(m: JobMailbox, core: Arc<Core>, turn: Turn) -> Self {
         // One that is dropped before it knows better leaves its tracks to the next.
-        let ended = Ended { end: TurnEnd::Busy, copied_any: false };
+        let ended = Ended { end: TurnEnd::Busy, tracks: 0 };
         Self { m, core, turn, ended }
     }
 }
@@ -63,16 +63,16 @@ enum Candidate {
 enum Search {
     Stopped,
     Nothing,
-    Found(Vec<Candidate>, Wanted),
+    Found(Vec<Candidate>, Wanted, FamilyId),
 }
 
 /// Steps 601-607 for one track.
 async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
     let found = core.shared.with_family(turn.primary, |family| search(family, turn.pair));
-    let (candidates, wanted) = match found {
+    let (candidates, wanted, family) = match found {
         Err(_) | Ok(Search::Stopped) => return TurnEnd::Stopped,
         Ok(Search::Nothing) => return TurnEnd::Nothing,
-        Ok(Search::Found(candidates, wanted)) => (candidates, wanted),
+        Ok(Search::Found(candidates, wanted, family)) => (candidates, wanted, family),
     };
     let Some((track, queue)) = choose(core, turn, &candidates) else { return TurnEnd::Busy };
     let room = match Room::admit(m, core, wanted).await {
@@ -81,6 +81,8 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
         Err(error) => return end_of(error),
     };
     let tracks = TrackRange::one(track);
+    // Until the claim is released: hosts that wait for it meanwhile wait for this pair.
+    let _holds = m.lane_of().and_then(|pair| core.waits.lane_holds(m, pair, family, tracks));
     let view = |family: &mut FamilyState| recheck(family, turn.pair, track);
     let (held, still) = if queue {
         match Held::claim(m, core, turn.primary, Some(tracks), view).await {
@@ -148,7 +150,7 @@ fn search(family: &FamilyState, id: PairId) -> Search {
     let Some(Candidate::Free(track) | Candidate::Busy(track)) = candidates.last().copied() else {
         return Search::Nothing; // 503
     };
-    Search::Found(candidates, wanted_to_copy(family, pair, track))
+    Search::Found(candidates, wanted_to_copy(family, pair, track), family.id())
 }
 
 /// The tracks that a lane of the pair may copy, from the pointer on and around.
@@ -258,7 +260,7 @@ mod tests {
         assert!(wakes.is_empty(), "nobody waits");
         let search = shared.with_family(ldev(1), |family| search(family, pair_id(1)));
         match search.expect("the volume") {
-            Search::Found(candidates, _) => match candidates[..] {
+            Search::Found(candidates, ..) => match candidates[..] {
                 [Candidate::Free(track)] => Some(track),
                 _ => panic!("nobody holds a track: {candidates:?}"),
             },

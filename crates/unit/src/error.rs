@@ -58,6 +58,16 @@ pub enum UnitError {
         /// Which one.
         setting: &'static str,
     },
+    /// Copies slow down between two marks of the cache's write-pending limit.
+    #[error(
+        "copies slow down between two marks up to 100 %, not {slows_at_percent} to {floor_at_percent}"
+    )]
+    WritePendingMarks {
+        /// Where they begin to.
+        slows_at_percent: u8,
+        /// Where they are at the floor.
+        floor_at_percent: u8,
+    },
     /// Pair numbers have 16 bits.
     #[error("there are at most {most} pairs, not {asked}")]
     TooManyPairs {

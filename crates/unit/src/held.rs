@@ -2,6 +2,7 @@
 
 use crate::Mailbox;
 use crate::core::Core;
+use crate::host_waits::UnderWay;
 use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
 use diptych_cha::{HostError, Refusal};
 use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
@@ -87,7 +88,10 @@ impl<'m> Held<'m> {
                 Claimed::Granted(claim, view) => return Ok((Self::new(m, claim), view)),
                 Claimed::Queued(queued) => queued,
             };
-            if let Some(queued) = Box::pin(Queued { claim: Some(queued), m }.granted()).await? {
+            let waits = tracks.and_then(|t| core.waits.host_queues(m, queued.family_id(), t));
+            if let Some(queued) =
+                Box::pin(Queued { claim: Some(queued), m, waits }.granted()).await?
+            {
                 let (claim, view) = queued.granted(&mut view);
                 return Ok((Self::new(m, claim), view));
             }
@@ -108,7 +112,7 @@ impl<'m> Held<'m> {
             Claimed::Queued(queued) => queued,
         };
         let ascending = above < queued.family_id();
-        let mut queued = Queued { claim: Some(queued), m };
+        let mut queued = Queued { claim: Some(queued), m, waits: None };
         if !ascending {
             let given_up = queued.claim.take().expect("a queued claim is taken once").give_up();
             let on_its_way = given_up.is_err() && !mutant::removed("absorb-answer");
@@ -159,9 +163,12 @@ pub(crate) enum Once<'m> {
 }
 
 /// A place in the queue for a claim.
-struct Queued<'m> {
+struct Queued<'a> {
     claim: Option<QueuedClaim>,
-    m: &'m Mailbox,
+    m: &'a Mailbox,
+    /// Ends with the wait.
+    #[expect(dead_code, reason = "a guard")]
+    waits: Option<UnderWay<'a>>,
 }
 
 impl Queued<'_> {

@@ -235,7 +235,9 @@ impl Stage<'_> {
         let valid = pinned.as_ref().map_or(BlockMask::NONE, |p| p.pin().valid());
         let missing = BlockMask::first(geometry.blocks_per_track()).without(valid);
         let buf = self.under.room.buffer();
+        let at_drive = core.waits.at_drive(self.under.m, home.drive());
         let staged = read_track(self.under.m, &home, track, buf, missing).await;
+        drop(at_drive);
         let staged = staged.map_err(|_| HostError::Drive { ldev })?;
         out.copy_from_slice(&staged.data.bytes()[bytes_of(part)]);
         // Blocks in cache are newer than the drive.

@@ -1,7 +1,7 @@
 //! A job: one flowchart, as a state machine that a driver turns.
 
 use crate::Effect;
-use crate::mailbox::{Ask, Mailbox, Reply, Wakes};
+use crate::mailbox::{Ask, Mailbox, Reply, Role, Wakes};
 use diptych_format::{OwnerId, Step, Time};
 use std::fmt;
 use std::future::Future;
@@ -24,11 +24,11 @@ pub struct Job<O> {
 
 impl<O> Job<O> {
     /// Makes a job of the future that `body` makes of its mailbox.
-    pub(crate) fn new<F>(owner: OwnerId, body: impl FnOnce(JobMailbox) -> F) -> Self
+    pub(crate) fn new<F>(owner: OwnerId, role: Role, body: impl FnOnce(JobMailbox) -> F) -> Self
     where
         F: Future<Output = O> + Send + 'static,
     {
-        let mailbox = Arc::new(Mailbox::new(owner));
+        let mailbox = Arc::new(Mailbox::new(owner, role));
         let future = Box::pin(body(mailbox.clone()));
         Self { mailbox, future }
     }

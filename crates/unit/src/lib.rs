@@ -67,6 +67,7 @@ mod failure;
 mod held;
 mod history;
 mod host_read;
+mod host_waits;
 mod host_write;
 mod job;
 mod mailbox;
@@ -86,4 +87,5 @@ pub use job::Job;
 pub use mailbox::{Reply, Wakes};
 
 pub(crate) use mailbox::Mailbox;
+pub use scheduler::{CopySpeed, HeldBy, HostsSeen};
 pub use unit::{Due, Unit};

@@ -3,7 +3,7 @@
 use crate::{Effect, Event};
 use diptych_dka as dka;
 use diptych_drr as drr;
-use diptych_format::{Answer, OwnerId, Time, Wait};
+use diptych_format::{Answer, OwnerId, PairId, Time, Wait};
 use diptych_sync::HandOff;
 use diptych_sync::atomic::{AtomicU64, Ordering};
 use std::future::poll_fn;
@@ -11,6 +11,17 @@ use std::task::Poll;
 
 /// Owners whose wait is over, and how.
 pub type Wakes = Vec<(OwnerId, Answer)>;
+
+/// Whom a job works for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A host, or an operator.
+    Host,
+    /// A pair that is copied, and whose hosts are not to wait long for that.
+    WatchedLane(PairId),
+    /// Nobody who is looked after.
+    Background,
+}
 
 /// What a job asks when it stops.
 #[derive(Debug)]
@@ -37,6 +48,7 @@ pub enum Reply {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     owner: OwnerId,
+    role: Role,
     /// In nanoseconds; as much handed over as the rest.
     now: AtomicU64,
     inner: HandOff<Inner>,
@@ -51,13 +63,26 @@ struct Inner {
 }
 
 impl Mailbox {
-    pub(crate) fn new(owner: OwnerId) -> Self {
-        Self { owner, now: AtomicU64::new(0), inner: HandOff::new(Inner::default()) }
+    pub(crate) fn new(owner: OwnerId, role: Role) -> Self {
+        Self { owner, role, now: AtomicU64::new(0), inner: HandOff::new(Inner::default()) }
     }
 
     /// The job's id.
     pub(crate) fn owner(&self) -> OwnerId {
         self.owner
+    }
+
+    /// Whether somebody waits for the job outside.
+    pub(crate) fn is_host(&self) -> bool {
+        self.role == Role::Host
+    }
+
+    /// The pair that the job copies for, if its hosts are looked after.
+    pub(crate) fn lane_of(&self) -> Option<PairId> {
+        match self.role {
+            Role::WatchedLane(pair) => Some(pair),
+            Role::Host | Role::Background => None,
+        }
     }
 
     /// The time at which the driver last turned the crank.

@@ -8,7 +8,8 @@ use crate::elemental::{Lane, elemental_copy};
 use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
-use crate::scheduler::Scheduler;
+use crate::mailbox::Role;
+use crate::scheduler::{CopySpeed, Scheduler, Situation};
 use crate::{Job, Mailbox, Plant, UnitConfig, UnitError};
 use diptych_cache::{Cache, CacheCounts};
 use diptych_cha::{HostOp, HostReply};
@@ -190,6 +191,15 @@ impl Unit {
         })?
     }
 
+    /// How fast a pair is copied at `now`, and what holds it back; `None` if there is no such pair or
+    /// it is not to be copied in its status.
+    pub fn copy_speed(&self, primary: LdevId, secondary: LdevId, now: Time) -> Option<CopySpeed> {
+        let pair = self.core.shared.with_family(primary, |family| {
+            family.pair_between(primary, secondary).map(|pair| pair.id)
+        });
+        self.core.scheduler.lock().speed(pair.ok().flatten()?, now)
+    }
+
     /// All volumes, ascending.
     pub fn volumes(&self) -> Vec<Volume> {
         let volumes = self.core.shared.volumes();
@@ -256,7 +266,7 @@ impl Unit {
     /// The job that carries out a host operation.
     pub fn job(&self, owner: OwnerId, op: HostOp) -> Job<HostReply> {
         let core = self.core.clone();
-        Job::new(owner, |m| async move { serve(&m, &core, op).await })
+        Job::new(owner, Role::Host, |m| async move { serve(&m, &core, op).await })
     }
 
     /// How many destage jobs to start.
@@ -286,7 +296,9 @@ impl Unit {
         if core.dirtied.swap(false, Ordering::AcqRel) {
             scheduler.dirty(now, core.config.destage_delay_ns);
         }
-        let (turns, lanes_next) = scheduler.lanes_due(now);
+        let limits = scheduler.has_limits();
+        let pending_percent = if limits { core.cache.write_pending_percent() } else { 0 };
+        let (turns, lanes_next) = scheduler.lanes_due(Situation { now, pending_percent });
         if scheduler.delay_over(now) {
             scheduler.destage_upto(core.cache.dirty_mark());
         }
@@ -296,11 +308,12 @@ impl Unit {
         let mut jobs = Vec::with_capacity(turns.len() + destages);
         for turn in turns {
             let core = core.clone();
-            jobs.push(Job::new(owner(), |m| elemental_copy(Lane::new(m, core, turn))));
+            let role = if turn.watched { Role::WatchedLane(turn.pair) } else { Role::Background };
+            jobs.push(Job::new(owner(), role, |m| elemental_copy(Lane::new(m, core, turn))));
         }
         for _ in 0..destages {
             let core = core.clone();
-            jobs.push(Job::new(owner(), |m| destage(Running::new(m, core))));
+            jobs.push(Job::new(owner(), Role::Background, |m| destage(Running::new(m, core))));
         }
         Due { jobs, next }
     }

@@ -16,8 +16,9 @@ type Is = fn(&CacheError) -> bool;
 
 #[test]
 fn each_setting_that_may_not_be_zero_is_named() {
-    let zeros: [(&str, Change); 10] = [
+    let zeros: [(&str, Change); 11] = [
         ("secondaries_max", |c| c.secondaries_max = 0),
+        ("copy_floor_ns", |c| c.copy_floor_ns = 0),
         ("destage_jobs", |c| c.destage_jobs = 0),
         ("destage_batch_tracks", |c| c.destage_batch_tracks = 0),
         ("chunk_blocks", |c| c.chunk_blocks = 0),
@@ -47,6 +48,25 @@ fn zeros_that_mean_something_are_taken() {
         change(&mut config);
         assert_eq!(made(config), Ok(()));
     }
+}
+
+#[test]
+fn copies_slow_down_between_two_marks() {
+    let check = |slows_at_percent: u8, floor_at_percent: u8, possible: bool| {
+        let mut config = config(8);
+        config.copy_slows_at_percent = slows_at_percent;
+        config.copy_floor_at_percent = floor_at_percent;
+        let refused = UnitError::WritePendingMarks { slows_at_percent, floor_at_percent };
+        assert_eq!(made(config), if possible { Ok(()) } else { Err(refused) });
+    };
+    check(0, 1, true);
+    check(99, 100, true);
+    check(60, 60, false);
+    check(61, 60, false);
+    check(60, 101, false);
+    let error = UnitError::WritePendingMarks { slows_at_percent: 80, floor_at_percent: 60 };
+    let expected = "copies slow down between two marks up to 100 %, not 80 to 60";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
