@@ -5,6 +5,7 @@
 //! | `Scenario` | a file: settings, volumes, steps, each with its line |
 //! | `Act`, `Happened` | a verb with its fields; what came of it, and what is not as expected |
 //! | `Stage` | drives, unit and driver, made anew for each scenario |
+//! | `Load` | a host that writes on and on, and what an image may hold of its writes |
 //! | `Answer`, `Expect` | what a step is answered, and what a scenario expects |
 //! | `Report` | lines for people, or JSON lines |
 //!
@@ -18,6 +19,7 @@ mod args;
 mod content;
 mod error;
 mod file;
+mod load;
 mod player;
 mod report;
 mod stage;

@@ -5,7 +5,7 @@ use super::file::Mistake;
 use super::words::{PairName, Span};
 use diptych::cha::HostError;
 use diptych::device::{DeviceError, PlanError};
-use diptych::format::{LdevId, TrackNo};
+use diptych::format::{BlockRange, LdevId, TrackNo};
 use diptych::rt::RtError;
 use diptych::sim::SimError;
 use diptych::unit::UnitError;
@@ -54,6 +54,22 @@ pub(crate) enum PlayError {
     NoMark { name: String },
     #[error("the mark {name:?} is of no secondary that held an image")]
     NoImage { name: String },
+    #[error("there is no host {name:?}: it begins with a step load")]
+    NoHost { name: String },
+    #[error("there is a host {name:?} already")]
+    HostExists { name: String },
+    #[error("nothing settles while the host {name:?} writes: stop it first")]
+    HostWrites { name: String },
+    #[error("blocks {area} are too many, or past the end: there are {most}")]
+    Area { area: BlockRange, most: u64 },
+    #[error("there was no copy command that was accepted since the host {name:?} began")]
+    NoCut { name: String },
+    #[error(
+        "the host {name:?} writes to {volumes} volumes, so it has as many images, not {images}"
+    )]
+    Images { name: String, volumes: usize, images: usize },
+    #[error("the last write of the host {name:?} is never answered")]
+    HostNeverEnds { name: String },
     #[error("a volume is compared with one of another shape")]
     Shapes,
     #[error("a step of {passes} is not waited for in real time, which has at most {most}")]
@@ -78,6 +94,7 @@ impl PlayError {
             | Self::NeverReached { .. }
             | Self::NotRead { .. }
             | Self::Unreadable { .. }
+            | Self::HostNeverEnds { .. }
             | Self::WrongAnswer => 1,
             _ => 2,
         }

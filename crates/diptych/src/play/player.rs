@@ -32,7 +32,11 @@ pub(crate) fn play(
             return Ok(verdict);
         }
     }
-    let verdict = match what_is_left(&mut stage, scenario)? {
+    let wrong = match what_is_left(&mut stage, scenario) {
+        Err(error) if error.exit_code() == 1 => Some(error.to_string()),
+        left => left?,
+    };
+    let verdict = match wrong {
         Some(wrong) => {
             report.wrong_at_the_end(scenario, &wrong)?;
             Verdict::Failed
@@ -110,7 +114,10 @@ fn new_history(stage: &Stage, tally: &mut Tally) -> Vec<HistoryEntry> {
 
 /// What must hold at the end of every scenario: nobody waits, and every stored block verifies.
 fn what_is_left(stage: &mut Stage, scenario: &Scenario) -> Result<Option<String>, PlayError> {
-    stage.driver().settle();
+    for name in stage.loads.keys().cloned().collect::<Vec<_>>() {
+        stage.stop_load(&name)?;
+    }
+    stage.settle()?;
     let stuck = stage.stuck_jobs();
     if stuck > 0 {
         return Ok(Some(format!("{stuck} jobs wait for ever")));

@@ -1,15 +1,17 @@
 //! The stage on which a scenario is played: drives, a control unit on them, and what turns it.
 
 use super::PlayError;
+use super::answer::Answer;
 use super::content::Content;
 use super::file::{Scenario, TimeKind, VolumeRow};
+use super::load::{Load, Plan, Served};
 use super::threads::Threads;
-use diptych::cha::{HostError, HostOp, HostReply};
+use diptych::cha::{CommandCode, HostError, HostOp, HostReply};
 use diptych::device::{Device, Fault, FaultPlan, FileDrive, MemoryDrive};
 use diptych::dka::{Drives, Groups};
 use diptych::format::{BlockNo, BlockRange, DriveNo, Geometry, ImageNo, LdevId, Time, TrackNo};
 use diptych::shared::{Limits, Volume, VolumeState};
-use diptych::sim::{Driver, Sim, SimConfig, stored_tracks};
+use diptych::sim::{Answered, Driver, Sim, SimConfig, stored_tracks};
 use diptych::unit::{
     HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Plant, Unit, UnitConfig,
 };
@@ -19,6 +21,9 @@ use tempfile::TempDir;
 
 /// Tracks of one read when a whole volume is looked at.
 const LOOK_TRACKS: u64 = 16;
+
+/// A host that was told to end has its last answer by then.
+const HOST_ENDS_NS: u64 = 60_000_000_000;
 
 /// A drive that goes wrong when it is told to.
 type Drive = Fault<Box<dyn Device>>;
@@ -56,6 +61,8 @@ pub(crate) struct Stage {
     /// Dropped last: the drives' files are in it.
     _dir: Option<TempDir>,
     pub(crate) marks: BTreeMap<String, Marked>,
+    /// Hosts that write, by name.
+    pub(crate) loads: BTreeMap<String, Load>,
     /// Whether a drive was told to go wrong: what lies on the drives is no proof of anything then.
     pub(crate) faulty: bool,
     /// The first entry of the history that no step has looked at.
@@ -90,8 +97,8 @@ impl Stage {
             }
             TimeKind::Real => Crank::Threads(Threads::start(unit, plant)?),
         };
-        let marks = BTreeMap::new();
-        Ok(Self { crank, drives, _dir: dir, marks, faulty: false, history_next: 0 })
+        let (marks, loads) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { crank, drives, _dir: dir, marks, loads, faulty: false, history_next: 0 })
     }
 
     /// What turns the unit.
@@ -125,8 +132,53 @@ impl Stage {
 
     /// Carries out a host operation and waits for its answer.
     pub(crate) fn ask(&mut self, op: HostOp) -> Result<HostReply, PlayError> {
+        let makes_image = makes_image(&op);
+        let before: Vec<_> = self.loads.values().map(|load| load.counts().0).collect();
         let request = self.driver().start(op)?;
-        Ok(self.driver().finish(request)?)
+        let reply = self.driver().finish(request)?;
+        if makes_image && is_accepted(&reply) {
+            self.loads.values().zip(before).for_each(|(load, done)| load.note_cut(done));
+        }
+        Ok(reply)
+    }
+
+    /// A host that writes from now on.
+    pub(crate) fn add_load(&mut self, name: &str, plan: Plan) -> Result<(), PlayError> {
+        let load = Load::new(plan);
+        match &mut self.crank {
+            Crank::Sim(sim) => {
+                let load = load.clone();
+                let host = move |now: Time, last: Option<&Answered>| {
+                    load.next(now, last.map(|answered| &answered.reply))
+                };
+                sim.add_host(Box::new(host))?;
+            }
+            Crank::Threads(threads) => threads.add_host(load.clone())?,
+        }
+        self.loads.insert(name.to_owned(), load);
+        Ok(())
+    }
+
+    /// Waits until nothing is left to do.
+    pub(crate) fn settle(&mut self) -> Result<(), PlayError> {
+        let writing = self.loads.iter().find(|(_, load)| !load.has_ended());
+        if let Some((name, _)) = writing {
+            return Err(PlayError::HostWrites { name: name.clone() });
+        }
+        self.driver().settle();
+        Ok(())
+    }
+
+    /// Tells a host to end, and waits until it has.
+    pub(crate) fn stop_load(&mut self, name: &str) -> Result<Served, PlayError> {
+        let no_host = || PlayError::NoHost { name: name.to_owned() };
+        let load = self.loads.get(name).ok_or_else(no_host)?.clone();
+        load.stop();
+        let deadline = self.now() + HOST_ENDS_NS;
+        if !self.driver().wait_until(deadline, &mut |_| load.has_ended()) {
+            return Err(PlayError::HostNeverEnds { name: name.to_owned() });
+        }
+        Ok(load.served())
     }
 
     /// A volume as the unit knows it.
@@ -209,7 +261,7 @@ impl Stage {
         if self.volume(ldev)?.state != VolumeState::Blocked {
             self.destage(ldev)?;
         }
-        self.driver().settle();
+        self.settle()?;
         let volume = self.volume(ldev)?;
         let mut found = Verified::default();
         for stored in stored_tracks(self.unit(), self.plant(), &volume) {
@@ -240,6 +292,24 @@ impl Stage {
     pub(crate) fn history(&self, since: u64, filters: Vec<HistoryFilter>) -> HistoryPage {
         self.unit().history(&HistoryQuery { since, filters, ..HistoryQuery::default() })
     }
+}
+
+/// Whether an operation, if it is accepted, makes an image of its instant.
+fn makes_image(op: &HostOp) -> bool {
+    match op {
+        HostOp::Command(command) => match command.code {
+            CommandCode::Copy => true,
+            CommandCode::Create => command.and_copy,
+            CommandCode::QuickRestore => command.freeze,
+            _ => false,
+        },
+        HostOp::CreateAuto(create) => create.and_copy,
+        _ => false,
+    }
+}
+
+fn is_accepted(reply: &HostReply) -> bool {
+    matches!(Answer::of(reply), Answer::Accepted { .. })
 }
 
 /// The blocks of tracks `first` to before `last`.

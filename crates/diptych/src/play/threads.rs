@@ -1,10 +1,11 @@
 //! The real-time driver, as a player sees it.
 
+use super::load::Load;
 use diptych::cha::{HostOp, HostReply};
 use diptych::format::Time;
 use diptych::rt::{Rt, RtConfig, RtError};
 use diptych::sim::{Driver, RequestNo, SimError};
-use diptych::sync::{Arc, Condvar, Mutex};
+use diptych::sync::{Arc, Condvar, Mutex, thread};
 use diptych::unit::{Plant, Unit};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,13 +30,39 @@ pub(crate) struct Threads {
     next: u64,
     resting: Mutex<()>,
     rested: Condvar,
+    hosts: Vec<thread::JoinHandle<()>>,
 }
 
 impl Threads {
     pub(crate) fn start(unit: Unit, plant: Plant) -> Result<Self, RtError> {
         let rt = Rt::start(unit, plant, RtConfig::default())?;
         let (resting, rested) = (Mutex::new(()), Condvar::new());
-        Ok(Self { rt, answers: Arc::new(Answers::default()), next: 0, resting, rested })
+        Ok(Self {
+            rt,
+            answers: Arc::new(Answers::default()),
+            next: 0,
+            resting,
+            rested,
+            hosts: Vec::new(),
+        })
+    }
+
+    /// A host of its own, on a thread of its own.
+    pub(crate) fn add_host(&mut self, load: Load) -> Result<(), RtError> {
+        let rt = self.rt.clone();
+        let host = move || {
+            let (nobody, never) = (Mutex::new(()), Condvar::new());
+            let mut last = None;
+            while let Some((at, op)) = load.next(rt.now(), last.as_ref()) {
+                while rt.now() < at {
+                    drop(never.wait_for(nobody.lock(), at - rt.now()));
+                }
+                last = Some(rt.execute(op));
+            }
+        };
+        let started = thread::Builder::new().name("diptych-host".to_owned()).spawn(host);
+        self.hosts.push(started.map_err(RtError::Thread)?);
+        Ok(())
     }
 
     fn rest(&self, time: Duration) {
@@ -45,7 +72,12 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
+        // Hosts are answered that the unit stops, and end.
         self.rt.stop();
+        for host in self.hosts.drain(..) {
+            // A host that panicked has said so, and the scenario has waited for it in vain.
+            let _ended = host.join();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::PlayError;
 use super::answer::{Answer, Expect};
 use super::stage::Stage;
-use super::verbs::{changed, command, host, look, operator, time};
+use super::verbs::{changed, command, host, load, look, operator, time};
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;
@@ -70,6 +70,8 @@ const VERBS: &[(&str, Reader)] = &[
     ("read", reader::<host::Read>),
     ("unmap", reader::<host::Unmap>),
     ("flush", reader::<host::Flush>),
+    ("load", reader::<load::Begin>),
+    ("stop", reader::<load::Stop>),
     ("create", reader::<command::Create>),
     ("copy", reader::<command::Copy>),
     ("resync", reader::<command::Resync>),
@@ -88,6 +90,7 @@ const VERBS: &[(&str, Reader)] = &[
     ("settle", reader::<time::Settle>),
     ("mark", reader::<look::Mark>),
     ("same", reader::<look::Same>),
+    ("cut", reader::<load::Cut>),
     ("pair", reader::<look::PairIs>),
     ("volume", reader::<look::VolumeIs>),
     ("changed", reader::<changed::WhatChanged>),

@@ -3,6 +3,7 @@
 pub(crate) mod changed;
 pub(crate) mod command;
 pub(crate) mod host;
+pub(crate) mod load;
 pub(crate) mod look;
 pub(crate) mod operator;
 pub(crate) mod time;

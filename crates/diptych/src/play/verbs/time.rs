@@ -96,7 +96,7 @@ impl Act for Pass {
 impl Act for Settle {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let began = stage.now();
-        stage.driver().settle();
+        stage.settle()?;
         Ok(Happened::seen(after(began, stage.now())))
     }
 }
