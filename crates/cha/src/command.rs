@@ -408,6 +408,26 @@ pub enum Refusal {
         /// Its status.
         status: PairStatus,
     },
+    /// A group command did not get its volumes to itself in time.
+    #[error("requests under way took longer than the command may hold hosts up")]
+    DrainLimit,
+    /// A group is not created or deleted as one.
+    #[error("pairs are created and deleted one by one")]
+    NotForGroups,
+    /// A group command has at least one pair, and not more than there can be.
+    #[error("a group command has 1 to {most} pairs, not {asked}")]
+    GroupSize {
+        /// Pairs it has.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A group command names a pair twice, or restores one volume from two.
+    #[error("the command cannot be carried out for this pair and that of secondary {ldev}")]
+    GroupConflict {
+        /// The secondary of the other pair.
+        ldev: LdevId,
+    },
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl ChannelCounters {
     pub fn count_answer(&self, reply: &HostReply) {
         let kind = match reply {
             HostReply::Data(_) => OpKind::Read,
-            HostReply::Outcome(_) => OpKind::Command,
+            HostReply::Outcome(_) | HostReply::Group(_) => OpKind::Command,
             HostReply::Done => return,
             HostReply::Failed(_) => return count(&self.failed, 1),
         };

@@ -33,8 +33,13 @@ pub enum NameError {
     #[error("a path is written port, colon, LUN, as in CL1-A:3")]
     NotPath,
     /// Not the word of a command.
-    #[error("the commands are create, delete, copy (or split), resync and suspend")]
+    #[error(
+        "the commands are create, delete, copy (or split), resync, suspend, restore and quick-restore"
+    )]
     NotCommand,
+    /// Not the name of a consistency group.
+    #[error("a group's name is 1 to 32 letters, digits, dots, dashes and underscores")]
+    NotGroup,
     /// Not the word for somebody who gives commands.
     #[error("who gives commands is host, operator, schedule or unit")]
     NotWho,

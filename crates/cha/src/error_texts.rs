@@ -34,6 +34,10 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::NoneToChoose { ldev: LDEV },
         Refusal::PrimaryIsSecondary { ldev: LDEV },
         Refusal::OtherPair { ldev: LDEV, status: PairStatus::CopyInProgress },
+        Refusal::DrainLimit,
+        Refusal::NotForGroups,
+        Refusal::GroupSize { asked: 0, most: 4096 },
+        Refusal::GroupConflict { ldev: LDEV },
     ]
 }
 
@@ -87,6 +91,7 @@ fn name_errors() -> Vec<NameError> {
         NameError::NotLun,
         NameError::NotPath,
         NameError::NotCommand,
+        NameError::NotGroup,
         NameError::NotWho,
     ]
 }
@@ -125,6 +130,10 @@ fn refusals_say() {
     NoneToChoose          no reserved volume of the size and type of volume 00:1A is free
     PrimaryIsSecondary    volume 00:1A is a secondary: a restore may not write it
     OtherPair             the pair of secondary 00:1A is paired and copy in progress, it has to be split or suspended
+    DrainLimit            requests under way took longer than the command may hold hosts up
+    NotForGroups          pairs are created and deleted one by one
+    GroupSize             a group command has 1 to 4096 pairs, not 0
+    GroupConflict         the command cannot be carried out for this pair and that of secondary 00:1A
     ");
 }
 
@@ -181,7 +190,8 @@ fn name_errors_say() {
     NoChannel             channel number 16 is not below 16
     NotLun                a LUN is a number from 0 to 255
     NotPath               a path is written port, colon, LUN, as in CL1-A:3
-    NotCommand            the commands are create, delete, copy (or split), resync and suspend
+    NotCommand            the commands are create, delete, copy (or split), resync, suspend, restore and quick-restore
+    NotGroup              a group's name is 1 to 32 letters, digits, dots, dashes and underscores
     NotWho                who gives commands is host, operator, schedule or unit
     ");
 }
@@ -204,7 +214,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 21) - 1);
+    assert_eq!(refused, (1 << 25) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,

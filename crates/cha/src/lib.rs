@@ -46,6 +46,7 @@ mod counters;
 mod error;
 #[cfg(test)]
 mod error_texts;
+mod group;
 mod lu_map;
 mod lu_path;
 mod op;
@@ -58,6 +59,7 @@ pub use command::{Command, CommandCode, CreateAuto, Outcome, Refusal, Who};
 pub use command_block::{COMMAND_BLOCK_BYTES, CommandBlock};
 pub use counters::{ChannelCounters, ChannelSnapshot, Traffic};
 pub use error::{LuError, NameError, RequestError};
+pub use group::{GroupCommand, GroupName, GroupOutcome, GroupedPair};
 pub use lu_map::LuMap;
 pub use lu_path::{LuPath, Lun};
 pub use op::{Forbidden, HostError, HostOp, HostReply, OpKind, Tried};

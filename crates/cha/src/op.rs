@@ -1,6 +1,8 @@
 //! What a host asks of the control unit, whatever protocol it came by.
 
-use crate::{COMMAND_BLOCK_BYTES, Command, CreateAuto, OUTCOME_BLOCK_BYTES};
+use crate::{
+    COMMAND_BLOCK_BYTES, Command, CreateAuto, GroupCommand, GroupOutcome, OUTCOME_BLOCK_BYTES,
+};
 use bytes::Bytes;
 use diptych_format::{BlockNo, BlockRange, LdevId};
 use std::fmt;
@@ -40,6 +42,8 @@ pub enum HostOp {
     Command(Command),
     /// A create command whose secondary the unit chooses.
     CreateAuto(CreateAuto),
+    /// A command for a consistency group.
+    Group(GroupCommand),
 }
 
 impl HostOp {
@@ -50,7 +54,7 @@ impl HostOp {
             Self::Write { .. } => OpKind::Write,
             Self::Unmap { .. } => OpKind::Unmap,
             Self::Flush { .. } => OpKind::Flush,
-            Self::Command(_) | Self::CreateAuto(_) => OpKind::Command,
+            Self::Command(_) | Self::CreateAuto(_) | Self::Group(_) => OpKind::Command,
         }
     }
 
@@ -60,6 +64,7 @@ impl HostOp {
         match self {
             Self::Write { data, .. } => data.len() as u64,
             Self::Command(_) | Self::CreateAuto(_) => COMMAND_BLOCK_BYTES as u64,
+            Self::Group(command) => (COMMAND_BLOCK_BYTES * command.pairs.len()) as u64,
             Self::Read { .. } | Self::Unmap { .. } | Self::Flush { .. } => 0,
         }
     }
@@ -111,6 +116,8 @@ pub enum HostReply {
     Done,
     /// What a pair command came to.
     Outcome(crate::Outcome),
+    /// What a group command came to.
+    Group(GroupOutcome),
     /// The operation was not carried out, or not to its end.
     Failed(HostError),
 }
@@ -122,6 +129,10 @@ impl HostReply {
         match self {
             Self::Data(data) => data.len() as u64,
             Self::Outcome(_) => OUTCOME_BLOCK_BYTES as u64,
+            Self::Group(GroupOutcome::Accepted { pairs, .. }) => {
+                (OUTCOME_BLOCK_BYTES * pairs.len()) as u64
+            }
+            Self::Group(_) => OUTCOME_BLOCK_BYTES as u64,
             Self::Done | Self::Failed(_) => 0,
         }
     }

@@ -52,6 +52,10 @@
 //! | 19 | [`Refusal::NoneToChoose`] | volume | |
 //! | 20 | [`Refusal::PrimaryIsSecondary`] | volume | |
 //! | 21 | [`Refusal::OtherPair`] | volume | status |
+//! | 22 | [`Refusal::DrainLimit`] | | |
+//! | 23 | [`Refusal::NotForGroups`] | | |
+//! | 24 | [`Refusal::GroupSize`] | pairs asked for | the most there can be |
+//! | 25 | [`Refusal::GroupConflict`] | volume | |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -275,6 +279,10 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::NoneToChoose { ldev } => (19, [volume(ldev), 0]),
         Refusal::PrimaryIsSecondary { ldev } => (20, [volume(ldev), 0]),
         Refusal::OtherPair { ldev, status } => (21, [volume(ldev), status_no(Some(status)).into()]),
+        Refusal::DrainLimit => (22, [0, 0]),
+        Refusal::NotForGroups => (23, [0, 0]),
+        Refusal::GroupSize { asked, most } => (24, [asked as u64, most as u64]),
+        Refusal::GroupConflict { ldev } => (25, [volume(ldev), 0]),
     }
 }
 
@@ -309,6 +317,10 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         19 => Refusal::NoneToChoose { ldev: volume()? },
         20 => Refusal::PrimaryIsSecondary { ldev: volume()? },
         21 => Refusal::OtherPair { ldev: volume()?, status: status(second)? },
+        22 => Refusal::DrainLimit,
+        23 => Refusal::NotForGroups,
+        24 => Refusal::GroupSize { asked: count(first)?, most: count(second)? },
+        25 => Refusal::GroupConflict { ldev: volume()? },
         found => return Err(WireError::Reason { found }),
     })
 }

@@ -152,10 +152,11 @@ impl Engine {
             return;
         }
         let due = self.unit.due(self.clock.now(), || self.next_owner());
+        self.pass_on(due.wakes, false);
         let mut queue = self.queue.lock();
         if queue.stopping {
             drop(queue);
-            return drop(due);
+            return drop(due.jobs);
         }
         let started = due.jobs.len();
         queue.tasks.extend(due.jobs.into_iter().map(Task::background));

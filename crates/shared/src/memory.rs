@@ -1,10 +1,10 @@
 //! Shared memory 110: the directory of volumes, and the way to their families.
 
-use crate::claim::{Claim, Claimed, QueuedClaim};
+use crate::claim::{Claim, Claimed, QueuedClaim, Wakes, granted};
 use crate::family::Family;
 use crate::pair_numbers::{MAX_PAIRS, PairNumbers};
 use crate::{FamilyState, Grant, SharedError, Volume};
-use diptych_format::{FamilyId, LdevId, OwnerId, PairId, TrackRange};
+use diptych_format::{Answer, FamilyId, LdevId, OwnerId, PairId, TrackRange};
 use diptych_sync::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
@@ -199,6 +199,23 @@ impl SharedMemory {
             Ok(state.claims.try_request(owner, tracks).then(|| view(state)))
         })?;
         Ok(seen?.map(|seen| (Claim { family, owner, tracks }, seen)))
+    }
+
+    /// Takes a claim that still waits in the queue of this volume's family out of it, because its time
+    /// is over. Returns its owner, with [`Answer::Cancelled`], and those who hold a claim now; nobody if
+    /// the owner does not wait there.
+    #[must_use = "owners who are not told wait for ever"]
+    pub fn time_out(&self, owner: OwnerId, ldev: LdevId) -> Wakes {
+        let timed_out = |state: &mut FamilyState| {
+            if !state.claims.is_queued(owner) {
+                return Wakes::new();
+            }
+            let mut wakes = granted(state.claims.cancel(owner));
+            wakes.push((owner, Answer::Cancelled));
+            wakes
+        };
+        // In a family that is gone nobody waits.
+        self.with_family(ldev, timed_out).unwrap_or_default()
     }
 
     /// The smallest free pair number, with an epoch it did not have before.

@@ -353,6 +353,7 @@ impl Sim {
         let not_over = due.next.is_none_or(|next| next > now);
         assert!(not_over, "the unit's next deadline is over, and nothing was done about it");
         self.agenda.set_deadline(due.next);
+        self.wake(due.wakes);
         for job in due.jobs {
             self.trace.record(now, job.owner(), || Traced::BeginsBackground);
             self.ready.push_back(Task::Background(job));
@@ -394,6 +395,6 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
         | HostOp::Write { ldev, .. }
         | HostOp::Unmap { ldev, .. }
         | HostOp::Flush { ldev } => Some(*ldev),
-        HostOp::Command(_) | HostOp::CreateAuto(_) => None,
+        HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) => None,
     }
 }

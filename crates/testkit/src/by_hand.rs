@@ -199,6 +199,7 @@ impl ByHand {
         });
         self.kicked = false;
         self.deadline = due.next;
+        self.pass_on(due.wakes, false);
         let count = due.jobs.len();
         for job in due.jobs {
             let task = Task { body: Body::Background(job), state: State::Ready };

@@ -273,6 +273,8 @@ fn effect_of(op: &HostOp, tag: Tag) -> Option<(LdevId, Effect)> {
             };
             Some((command.secondary, effect))
         }
-        HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) => None,
+        HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) | HostOp::Group(_) => {
+            None
+        }
     }
 }

@@ -82,6 +82,7 @@ impl Bench {
             OwnerId(owner)
         });
         self.owner = owner;
+        assert!(due.wakes.is_empty(), "nobody waits");
         for job in due.jobs {
             turn(job, &self.plant);
         }

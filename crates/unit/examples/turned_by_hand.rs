@@ -130,6 +130,7 @@ impl Hand {
         let (unit, now) = (self.unit.clone(), self.now);
         let due = unit.due(now, || self.next_owner());
         self.deadline = due.next;
+        assert!(due.wakes.is_empty(), "nobody waits for as long as that");
         let named = |job| Named { name: name.to_owned(), job, waits: false };
         due.jobs.into_iter().map(named).collect()
     }

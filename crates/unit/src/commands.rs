@@ -3,9 +3,12 @@
 
 mod create;
 mod create_auto;
+mod families;
+mod group;
 mod on_pair;
 mod rules;
 
+pub(crate) use group::group;
 pub(crate) use rules::follows_nothing;
 
 use crate::Mailbox;
@@ -17,6 +20,7 @@ use diptych_shared::{Pair, PairStatus};
 use std::ops::Deref;
 
 /// A command, and when it came.
+#[derive(Clone, Copy)]
 struct Asked {
     command: Command,
     at: Time,

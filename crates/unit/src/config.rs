@@ -39,6 +39,10 @@ pub struct UnitConfig {
     pub chunk_blocks: u64,
     /// The largest request, in blocks. A read takes as much memory.
     pub request_blocks_max: u64,
+    /// The most pairs of a group command.
+    pub group_pairs_max: usize,
+    /// How long a group command may hold hosts up, if it does not say itself: then it is refused.
+    pub drain_limit_ns: u64,
     /// The most lanes of one pair.
     pub lanes_max: u8,
 }
@@ -64,6 +68,8 @@ impl UnitConfig {
             destage_delay_ns: 1_000_000_000,
             chunk_blocks: Self::CHUNK_BLOCKS,
             request_blocks_max: 1 << 16,
+            group_pairs_max: 4_096,
+            drain_limit_ns: 1_000_000_000,
             lanes_max: 16,
         }
     }
@@ -77,6 +83,7 @@ impl UnitConfig {
             ("destage_batch_tracks", self.destage_batch_tracks as u64),
             ("chunk_blocks", self.chunk_blocks),
             ("request_blocks_max", self.request_blocks_max),
+            ("group_pairs_max", self.group_pairs_max as u64),
             ("lanes_max", self.lanes_max.into()),
             ("limits.pairs", self.limits.pairs as u64),
             ("limits.volumes", self.limits.volumes as u64),

@@ -1,6 +1,7 @@
 //! The parts that every job of a control unit shares.
 
 use crate::UnitConfig;
+use crate::drain::Drains;
 use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
 use crate::scheduler::Scheduler;
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) scheduler: Mutex<Scheduler>,
     /// How long hosts wait for lanes.
     pub(crate) waits: Arc<HostWaits>,
+    /// Group commands that wait for their families. Taken with no other lock.
+    pub(crate) drains: Mutex<Drains>,
     pub(crate) history: Mutex<History>,
     /// Which volume a backing is under: destages know only the backing.
     pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
@@ -52,6 +55,7 @@ impl Core {
             shared: SharedMemory::new(config.limits),
             cache,
             groups,
+            drains: Mutex::new(Drains::default()),
             scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone())),
             waits,
             history: Mutex::new(History::new(config.history_max)),

@@ -60,6 +60,7 @@ mod config;
 mod copy_track;
 mod core;
 mod destage;
+mod drain;
 mod effect;
 mod elemental;
 mod error;

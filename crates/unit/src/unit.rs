@@ -1,16 +1,17 @@
 //! The control unit 102: what a driver and an operator see of it.
 
 use crate::changed::{self, Changed, ChangedQuery};
-use crate::commands::{command, create_auto};
+use crate::commands::{command, create_auto, group};
 use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
+use crate::drain::end_late;
 use crate::elemental::{Lane, elemental_copy};
 use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::mailbox::Role;
 use crate::scheduler::{CopySpeed, Scheduler, Situation};
-use crate::{Job, Mailbox, Plant, UnitConfig, UnitError};
+use crate::{Job, Mailbox, Plant, UnitConfig, UnitError, Wakes};
 use diptych_cache::{Cache, CacheCounts};
 use diptych_cha::{HostOp, HostReply};
 use diptych_dka::Groups;
@@ -26,6 +27,8 @@ use std::fmt;
 pub struct Due {
     /// Jobs to start now.
     pub jobs: Vec<Job<()>>,
+    /// Jobs whose wait is over, to be told.
+    pub wakes: Wakes,
     /// When to ask again, if nothing happens before.
     pub next: Option<Time>,
 }
@@ -110,7 +113,7 @@ impl Unit {
     /// # Errors
     ///
     /// If there is no such volume, or it is paired or in use.
-    pub fn remove_volume(&self, ldev: LdevId) -> Result<crate::Wakes, UnitError> {
+    pub fn remove_volume(&self, ldev: LdevId) -> Result<Wakes, UnitError> {
         let backing = self.core.shared.remove_volume(ldev)?.backing;
         self.core.shapes.write().remove(&ldev);
         // In this order: once the backing is nobody's, the last destage of it gives the place back.
@@ -288,7 +291,7 @@ impl Unit {
         if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 }
     }
 
-    /// What is due at `now`: lanes and destages to start. Call it when a job says so
+    /// What is due at `now`: lanes and destages to start, and waits to end. Call it when a job says so
     /// ([`Job::take_signals`]) and at the deadline of the last answer.
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
         let core = &self.core;
@@ -315,7 +318,9 @@ impl Unit {
             let core = core.clone();
             jobs.push(Job::new(owner(), Role::Background, |m| destage(Running::new(m, core))));
         }
-        Due { jobs, next }
+        let (wakes, drains_next) = end_late(core, now);
+        let next = next.into_iter().chain(drains_next).min();
+        Due { jobs, wakes, next }
     }
 }
 
@@ -332,6 +337,9 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
         }
         HostOp::CreateAuto(asked) => {
             return HostReply::Outcome(Box::pin(create_auto(m, core, asked)).await);
+        }
+        HostOp::Group(asked) => {
+            return HostReply::Group(Box::pin(group(m, core, asked)).await);
         }
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,

@@ -2,19 +2,14 @@
 //! may come with it (Fig. 11E): then nobody ever sees the pair in 802.
 
 use super::Asked;
+use super::families::Families;
 use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
-use crate::held::{Held, NotHeld, Once};
+use crate::held::Held;
 use diptych_cha::{Command, Outcome, Refusal};
-use diptych_format::{FamilyId, ImageNo, LdevId};
-use diptych_shared::{Change, Claim, Pair, SharedError, Volume};
-
-/// Both families, or the one that has both volumes.
-enum Families<'m> {
-    One(Held<'m>),
-    Two { primary: Held<'m>, secondary: Held<'m> },
-}
+use diptych_format::ImageNo;
+use diptych_shared::{Change, Pair, SharedError, Volume};
 
 /// `needs_reserve`: whether the secondary must be reserved.
 pub(super) async fn create(
@@ -26,17 +21,16 @@ pub(super) async fn create(
     if command.primary == command.secondary {
         return Outcome::Refused(Refusal::SameVolume { ldev: command.primary });
     }
-    let families = match claim_families(m, core, command).await {
+    let both = [command.primary, command.secondary];
+    let families = match Families::claim(m, core, &both, None).await {
         Ok(families) => families,
         Err(refusal) => return Outcome::Refused(refusal),
     };
-    if let Families::One(held) = &families {
-        let met = held.with(|family| {
-            family.pair_between(command.primary, command.secondary).map(|pair| pair.status)
-        });
-        if met.is_some() {
-            return Outcome::Nothing { met };
-        }
+    let met = families.of(command.primary).with(|family| {
+        family.pair_between(command.primary, command.secondary).map(|pair| pair.status)
+    });
+    if met.is_some() {
+        return Outcome::Nothing { met };
     }
     let secondaries_max = core.config.secondaries_max;
     match check(&CreateRules { command, secondaries_max, needs_reserve }, &families) {
@@ -45,51 +39,16 @@ pub(super) async fn create(
     }
 }
 
-/// Claims the whole of both families, the lower id first. Families may be merged and split while
-/// this waits, so nothing is waited for out of order: it starts again instead.
-async fn claim_families<'m>(
-    m: &'m Mailbox,
-    core: &Core,
-    command: &Asked,
-) -> Result<Families<'m>, Refusal> {
-    let (primary, secondary) = (command.primary, command.secondary);
-    loop {
-        let swapped = family_of(core, secondary)? < family_of(core, primary)?;
-        let (first, second) = if swapped { (secondary, primary) } else { (primary, secondary) };
-        let refused = |ldev| move |error: NotHeld| error.refusal(ldev);
-        let (held, _) = Held::claim(m, core, first, None, |_| ()).await.map_err(refused(first))?;
-        if held.with(|family| family.volume(second).is_some()) {
-            return Ok(Families::One(held));
-        }
-        let above = held.as_claim().family_id();
-        match Held::claim_above(m, core, second, above).await.map_err(refused(second))? {
-            Once::Held(other) if swapped => {
-                return Ok(Families::Two { primary: other, secondary: held });
-            }
-            Once::Held(other) => return Ok(Families::Two { primary: held, secondary: other }),
-            Once::Again => {}
-        }
-    }
-}
-
-fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
-    core.shared.with_family(ldev, |family| family.id()).map_err(|_| Refusal::NoVolume { ldev })
-}
-
 fn check(rules: &CreateRules<'_>, families: &Families<'_>) -> Result<(), Refusal> {
     let command = rules.command;
-    let volume = |held: &Held<'_>, ldev| -> Result<Volume, Refusal> {
-        held.with(|family| family.volume(ldev).cloned()).ok_or(Refusal::NoVolume { ldev })
+    let volume = |ldev| -> Result<Volume, Refusal> {
+        let volume = families.of(ldev).with(|family| family.volume(ldev).cloned());
+        volume.ok_or(Refusal::NoVolume { ldev })
     };
-    let (of_primary, of_secondary) = match families {
-        Families::One(held) => (held, held),
-        Families::Two { primary, secondary } => (primary, secondary),
-    };
-    let (primary, secondary) =
-        (volume(of_primary, command.primary)?, volume(of_secondary, command.secondary)?);
-    of_primary.with(|family| rules.primary(family))?;
+    let (primary, secondary) = (volume(command.primary)?, volume(command.secondary)?);
+    families.of(command.primary).with(|family| rules.primary(family))?;
     alike(&primary, &secondary)?;
-    of_secondary.with(|family| rules.secondary(family))
+    families.of(command.secondary).with(|family| rules.secondary(family))
 }
 
 fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -> Outcome {
@@ -100,10 +59,8 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
         }
         Err(_) => return Outcome::Refused(Refusal::Busy),
     };
-    let held = match families {
-        Families::One(held) => held,
-        Families::Two { primary, secondary } => merge(m, core, primary, secondary),
-    };
+    let merged = families.into_held().into_iter().reduce(|a, b| merge(m, core, a, b));
+    let held = merged.expect("a volume has a family");
     held.with(|family| {
         let Command { primary, secondary, options, .. } = **command;
         let (tracks, copier) = (family.track_count(), command.initial_copy);
@@ -124,9 +81,8 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
     })
 }
 
-fn merge<'m>(m: &'m Mailbox, core: &Core, primary: Held<'m>, secondary: Held<'m>) -> Held<'m> {
-    let (a, b): (Claim, Claim) = (primary.into_claim(), secondary.into_claim());
-    let (claim, wakes) = core.shared.merge(a, b);
+fn merge<'m>(m: &'m Mailbox, core: &Core, a: Held<'m>, b: Held<'m>) -> Held<'m> {
+    let (claim, wakes) = core.shared.merge(a.into_claim(), b.into_claim());
     m.wake(wakes);
     Held::new(m, claim)
 }

@@ -34,30 +34,25 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcom
         Err(refusal) => Outcome::Refused(refusal),
         Ok(None) => Outcome::Nothing { met: Some(status) },
         Ok(Some(change)) => {
-            let begins = matches!(
-                command.code,
-                CommandCode::Copy
-                    | CommandCode::Resync
-                    | CommandCode::Restore
-                    | CommandCode::QuickRestore
-            );
-            if begins {
-                family.change(Change::CopyBegins { pair, at: m.now() });
-            }
-            let now = apply(m, core, family, pair, change);
+            let now = apply(m, core, family, command, pair, change);
             command.accepted(m, core, now, Some(status), Some(now.status))
         }
     })
 }
 
 /// Makes the change of a command, and sees to what copies because of it. Returns the pair as it is now.
-fn apply<'f>(
+pub(super) fn apply<'f>(
     m: &Mailbox,
     core: &Core,
     family: &'f mut FamilyState,
+    command: &Command,
     pair: PairId,
     change: Change,
 ) -> &'f Pair {
+    use CommandCode::{Copy, QuickRestore, Restore, Resync};
+    if matches!(command.code, Copy | Resync | Restore | QuickRestore) {
+        family.change(Change::CopyBegins { pair, at: m.now() });
+    }
     family.change(change);
     let now = family.pair(pair).expect("the pair just changed");
     // After an exchange: destages know only the backing.
@@ -77,7 +72,7 @@ fn apply<'f>(
 }
 
 /// The status x command table: what changes, if anything does.
-fn change_of(
+pub(super) fn change_of(
     core: &Core,
     family: &FamilyState,
     command: &Asked,

@@ -5,6 +5,7 @@ mod bench;
 mod copies;
 mod dropped;
 mod faults;
+mod groups;
 mod history;
 mod limits;
 mod settings;

@@ -1,0 +1,84 @@
+//! Whole families under claim: those of all volumes that a command names.
+
+use crate::Mailbox;
+use crate::core::Core;
+use crate::drain::Drain;
+use crate::held::{Held, NotHeld, Once};
+use diptych_cha::Refusal;
+use diptych_format::{FamilyId, LdevId};
+
+/// The families of some volumes, each claimed whole.
+pub(super) struct Families<'m>(Vec<Held<'m>>);
+
+impl<'m> Families<'m> {
+    /// Claims them in ascending order of their ids. Families may be merged and split while this waits,
+    /// so nothing is waited for out of order: it starts again instead.
+    pub(super) async fn claim(
+        m: &'m Mailbox,
+        core: &Core,
+        ldevs: &[LdevId],
+        drain: Option<&Drain<'_>>,
+    ) -> Result<Self, Refusal> {
+        loop {
+            if let Some(families) = Self::try_claim(m, core, ldevs, drain).await? {
+                return Ok(families);
+            }
+        }
+    }
+
+    /// `None`: families were merged or split meanwhile.
+    async fn try_claim(
+        m: &'m Mailbox,
+        core: &Core,
+        ldevs: &[LdevId],
+        drain: Option<&Drain<'_>>,
+    ) -> Result<Option<Self>, Refusal> {
+        let mut ordered = Vec::with_capacity(ldevs.len());
+        for &ldev in ldevs {
+            ordered.push((family_of(core, ldev)?, ldev));
+        }
+        ordered.sort_unstable();
+        let mut families = Self(Vec::new());
+        for (_, ldev) in ordered {
+            if families.find(ldev).is_some() {
+                continue;
+            }
+            if let Some(drain) = drain {
+                drain.waits_at(ldev);
+            }
+            let refused = |error: NotHeld| match (error, drain) {
+                (NotHeld::Stopping, Some(drain)) if m.now() >= drain.until() => Refusal::DrainLimit,
+                (error, _) => error.refusal(ldev),
+            };
+            let held = match families.0.last().map(|held| held.as_claim().family_id()) {
+                None => Held::claim(m, core, ldev, None, |_| ()).await.map_err(refused)?.0,
+                Some(above) => {
+                    match Held::claim_above(m, core, ldev, above).await.map_err(refused)? {
+                        Once::Held(held) => held,
+                        Once::Again => return Ok(None),
+                    }
+                }
+            };
+            families.0.push(held);
+        }
+        Ok(Some(families))
+    }
+
+    /// The family of one of the volumes.
+    pub(super) fn of(&self, ldev: LdevId) -> &Held<'m> {
+        self.find(ldev).expect("the family of every volume named is claimed")
+    }
+
+    fn find(&self, ldev: LdevId) -> Option<&Held<'m>> {
+        self.0.iter().find(|held| held.with(|family| family.volume(ldev).is_some()))
+    }
+
+    /// The claims, in ascending order of their families.
+    pub(super) fn into_held(self) -> Vec<Held<'m>> {
+        self.0
+    }
+}
+
+fn family_of(core: &Core, ldev: LdevId) -> Result<FamilyId, Refusal> {
+    core.shared.with_family(ldev, |family| family.id()).map_err(|_| Refusal::NoVolume { ldev })
+}

@@ -1,0 +1,153 @@
+//! A command for a consistency group: one instant for several pairs, all or none.
+//!
+//! All families of its volumes are claimed whole before anything is looked at. So every host change of
+//! any of their volumes is either before the command, and acknowledged or at least wholly done, or
+//! after it.
+
+use super::Asked;
+use super::families::Families;
+use super::on_pair::{apply, change_of};
+use crate::Mailbox;
+use crate::core::Core;
+use crate::drain::Drain;
+use crate::history::Message;
+use diptych_cha::{CommandCode, GroupCommand, GroupOutcome, GroupedPair, Refusal};
+use diptych_format::{FamilyId, LdevId, PairId};
+use diptych_shared::{Change, PairStatus};
+
+/// What is to be done to one of the pairs.
+struct Planned {
+    asked: Asked,
+    family: FamilyId,
+    pair: PairId,
+    from: PairStatus,
+    change: Change,
+}
+
+/// Carries out a group command and records what it came to, pair by pair.
+pub(crate) async fn group(m: &Mailbox, core: &Core, command: GroupCommand) -> GroupOutcome {
+    let asked: Vec<Asked> = command
+        .pairs
+        .iter()
+        .map(|pair| Asked { command: command.of_pair(*pair), at: m.now() })
+        .collect();
+    let outcome = match carry_out(m, core, &command, &asked).await {
+        Ok(accepted) => accepted,
+        Err(stopped) => stopped,
+    };
+    for asked in &asked {
+        record(m, core, asked, &outcome);
+    }
+    m.kick();
+    outcome
+}
+
+/// What stopped it is told of the pair that stopped it, and of all pairs where it is no pair's fault.
+fn record(m: &Mailbox, core: &Core, asked: &Asked, outcome: &GroupOutcome) {
+    let of_this = |pair: (LdevId, LdevId)| pair == (asked.primary, asked.secondary);
+    match *outcome {
+        // Recorded where they were accepted.
+        GroupOutcome::Accepted { .. } => {}
+        GroupOutcome::Nothing { primary, secondary, met } => {
+            if of_this((primary, secondary)) {
+                let entry = asked.entry(m.now(), Message::Nothing(asked.code));
+                core.record(entry.statuses(met, met));
+            }
+        }
+        GroupOutcome::Refused { pair, why } => {
+            if pair.is_none_or(of_this) {
+                core.record(asked.entry(m.now(), Message::Refused(asked.code, why)));
+            }
+        }
+    }
+}
+
+/// `Err`: nothing was done.
+async fn carry_out(
+    m: &Mailbox,
+    core: &Core,
+    command: &GroupCommand,
+    asked: &[Asked],
+) -> Result<GroupOutcome, GroupOutcome> {
+    let refused = |why| GroupOutcome::Refused { pair: None, why };
+    check(core, command).map_err(refused)?;
+    let limit_ns = command.drain_limit_ns.unwrap_or(core.config.drain_limit_ns);
+    let began = m.now();
+    let drain = Drain::new(m, core, began + limit_ns);
+    let volumes: Vec<LdevId> = asked.iter().map(|asked| asked.primary).collect();
+    let families = Families::claim(m, core, &volumes, Some(&drain)).await.map_err(refused)?;
+    if m.now() > drain.until() {
+        return Err(refused(Refusal::DrainLimit));
+    }
+    let mut plan: Vec<Planned> = Vec::with_capacity(asked.len());
+    for asked in asked {
+        let planned = plan_pair(core, asked, &families, &plan)?;
+        plan.push(planned);
+    }
+    let pairs = plan.into_iter().map(|planned| carry_out_one(m, core, planned, &families));
+    let pairs = pairs.collect();
+    drop(families);
+    Ok(GroupOutcome::Accepted { pairs, barrier_ns: m.now().ns_since(began) })
+}
+
+/// What the command says without a look at any pair.
+fn check(core: &Core, command: &GroupCommand) -> Result<(), Refusal> {
+    use CommandCode::{Copy, Create, Delete, QuickRestore, Restore, Resync, Suspend};
+    match command.code {
+        Copy | Resync | Restore | QuickRestore | Suspend => {}
+        Create | Delete => return Err(Refusal::NotForGroups),
+    }
+    let (asked, most) = (command.pairs.len(), core.config.group_pairs_max);
+    if !(1..=most).contains(&asked) {
+        return Err(Refusal::GroupSize { asked, most });
+    }
+    super::lanes(core, &command.of_pair(command.pairs[0]))
+}
+
+/// What the command comes to for one pair, after what is planned for those before it.
+fn plan_pair(
+    core: &Core,
+    asked: &Asked,
+    families: &Families<'_>,
+    before: &[Planned],
+) -> Result<Planned, GroupOutcome> {
+    let (primary, secondary) = (asked.primary, asked.secondary);
+    let refused = |why| GroupOutcome::Refused { pair: Some((primary, secondary)), why };
+    if core.shared.with_family(secondary, |_| ()).is_err() {
+        return Err(refused(Refusal::NoVolume { ldev: secondary }));
+    }
+    families.of(primary).with(|family| {
+        let nothing = |met| GroupOutcome::Nothing { primary, secondary, met };
+        let Some(pair) = family.pair_between(primary, secondary) else {
+            return Err(nothing(None));
+        };
+        let (pair, from) = (pair.id, pair.status);
+        // The second time there would be nothing to do; and one volume cannot be restored from two.
+        let restores = matches!(asked.code, CommandCode::Restore | CommandCode::QuickRestore);
+        let other = before
+            .iter()
+            .find(|other| other.pair == pair || restores && other.family == family.id());
+        if let Some(other) = other {
+            return Err(refused(Refusal::GroupConflict { ldev: other.asked.secondary }));
+        }
+        match change_of(core, family, asked, pair, from).map_err(refused)? {
+            None => Err(nothing(Some(from))),
+            Some(change) => Ok(Planned { asked: *asked, family: family.id(), pair, from, change }),
+        }
+    })
+}
+
+fn carry_out_one(
+    m: &Mailbox,
+    core: &Core,
+    planned: Planned,
+    families: &Families<'_>,
+) -> GroupedPair {
+    let Planned { asked, pair, from, change, .. } = planned;
+    families.of(asked.primary).with(|family| {
+        let now = apply(m, core, family, &asked, pair, change);
+        let to = now.status;
+        asked.accepted(m, core, now, Some(from), Some(to));
+        GroupedPair { pair, from, to }
+    })
+}
