@@ -3,7 +3,7 @@
 //! The names of reasons are those of the types' variants in lower case with hyphens:
 //! `Refusal::NotReserved` is `not-reserved`.
 
-use diptych::cha::{Forbidden, HostError, HostReply, Outcome, Refusal};
+use diptych::cha::{Forbidden, GroupOutcome, HostError, HostReply, Outcome, Refusal};
 use diptych::shared::{Pair, PairStatus};
 use diptych::unit::UnitError;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -103,6 +103,7 @@ impl Answer {
         match reply {
             HostReply::Done | HostReply::Data(_) => Self::Done,
             HostReply::Outcome(outcome) => Self::of_outcome(*outcome),
+            HostReply::Group(outcome) => Self::of_group(outcome),
             HostReply::Failed(error) => {
                 let (name, text) = (host_error(error), error.to_string());
                 match error {
@@ -111,6 +112,20 @@ impl Answer {
                     }
                     _ => Self::Refused { name, text },
                 }
+            }
+        }
+    }
+
+    /// Of a group, the statuses of its first pair.
+    fn of_group(outcome: &GroupOutcome) -> Self {
+        match outcome {
+            GroupOutcome::Accepted { pairs, .. } => {
+                let first = pairs.first();
+                Self::Accepted { from: first.map(|p| p.from), to: first.map(|p| p.to) }
+            }
+            GroupOutcome::Nothing { met, .. } => Self::Nothing { met: *met },
+            GroupOutcome::Refused { why, .. } => {
+                Self::Refused { name: variant(why), text: why.to_string() }
             }
         }
     }
