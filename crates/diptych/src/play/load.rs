@@ -46,12 +46,17 @@ pub(crate) struct Plan {
     pub(crate) rest_ns: u64,
     /// What tells the hosts of a scenario from each other.
     pub(crate) seed: u64,
+    /// It reads instead: a block here and a block there, so that each is of another track.
+    pub(crate) reads: bool,
 }
+
+/// From one block that is read to the next.
+const READ_STRIDE: u64 = 129;
 
 /// What a host did so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Served {
-    pub(crate) writes: u64,
+    pub(crate) requests: u64,
     /// The mean wait for an answer, in nanoseconds.
     pub(crate) mean_ns: u64,
     /// The longest wait.
@@ -63,7 +68,8 @@ impl Plan {
     /// Where write `no` goes.
     fn place(&self, no: u64) -> (LdevId, BlockNo) {
         let count = self.volumes.len() as u64;
-        let block = self.area.start.0 + (no / count) % self.area.count();
+        let stride = if self.reads { READ_STRIDE } else { 1 };
+        let block = self.area.start.0 + (no / count).wrapping_mul(stride) % self.area.count();
         (self.volumes[(no % count) as usize], BlockNo(block))
     }
 
@@ -162,7 +168,7 @@ impl Load {
         })))
     }
 
-    /// The driver's side: notes the last answer. Returns the next write and when it is sent; `None`
+    /// The driver's side: notes the last answer. Returns the next request and when it is sent; `None`
     /// at the end.
     pub(crate) fn next(&self, now: Time, last: Option<&HostReply>) -> Option<(Time, HostOp)> {
         let mut ledger = self.0.lock();
@@ -185,7 +191,12 @@ impl Load {
         ledger.sent += 1;
         ledger.sent_at = at;
         let (ldev, block) = ledger.plan.place(no);
-        Some((at, HostOp::Write { ldev, block, data: ledger.plan.data(no) }))
+        let op = if ledger.plan.reads {
+            HostOp::Read { ldev, blocks: BlockRange::one(block) }
+        } else {
+            HostOp::Write { ldev, block, data: ledger.plan.data(no) }
+        };
+        Some((at, op))
     }
 
     /// Tells the host to end.
@@ -205,7 +216,7 @@ impl Load {
         let ledger = self.0.lock();
         let mean_ns = ledger.wait_ns.checked_div(u128::from(ledger.done)).unwrap_or(0);
         Served {
-            writes: ledger.done,
+            requests: ledger.done,
             mean_ns: u64::try_from(mean_ns).unwrap_or(u64::MAX),
             max_ns: ledger.wait_max_ns,
             failed: ledger.failed,
@@ -237,7 +248,7 @@ mod tests {
     fn plan() -> Plan {
         let volumes = vec![LdevId::new(0, 0), LdevId::new(0, 1), LdevId::new(0, 2)];
         let area = BlockRange::new(BlockNo(10), 4);
-        Plan { volumes, area, rest_ns: 0, seed: 1 }
+        Plan { volumes, area, rest_ns: 0, seed: 1, reads: false }
     }
 
     /// The area of all volumes after these writes.

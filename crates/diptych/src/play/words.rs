@@ -23,6 +23,8 @@ pub(crate) enum WordError {
     NewPair,
     #[error("tracks are written as in 4, \"0-3\", \"0-3, 7\" or \"all\"")]
     Tracks,
+    #[error("a count is written as in 8 or \"8-12\"")]
+    Count,
     #[error("blocks are written as in 4 or \"96-103\"")]
     Blocks,
     #[error(
@@ -281,6 +283,27 @@ impl<'de> Deserialize<'de> for TracksWanted {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = |text: &str| text.parse().map(Self::These);
         number_or_text(from, WordError::Tracks, |n| Ok(Self::Count(n)), text)
+    }
+}
+
+/// A number, or from one number to another: `8`, `"8-12"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CountWanted(Run);
+
+impl CountWanted {
+    /// What is found instead, if anything else is.
+    pub(crate) fn difference(self, name: &str, found: u64) -> Option<String> {
+        let Run { first, last } = self.0;
+        let other = !(first..=last).contains(&found);
+        other.then(|| format!("{name} is {found}, expected {}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for CountWanted {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let one = |n| Ok(Self(Run { first: n, last: n }));
+        let text = |text: &str| text.parse().map(Self).map_err(|()| WordError::Count);
+        number_or_text(from, WordError::Count, one, text)
     }
 }
 

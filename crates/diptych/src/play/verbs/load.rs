@@ -1,6 +1,6 @@
 //! Hosts that write while steps go by, and images of their writes.
 
-use super::option;
+use super::{flag, option};
 use crate::play::PlayError;
 use crate::play::answer::{Answer, Expect};
 use crate::play::load::Plan;
@@ -26,6 +26,8 @@ pub(crate) struct Begin {
     on: OneOrMany<Ldev>,
     blocks: Option<Blocks>,
     rest: Option<Span>,
+    #[serde(default)]
+    reads: bool,
 }
 
 /// A host ends; what it was served is shown.
@@ -33,7 +35,7 @@ pub(crate) struct Begin {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Stop {
     stop: String,
-    writes_min: Option<u64>,
+    requests_min: Option<u64>,
     wait_max: Option<Span>,
 }
 
@@ -72,7 +74,8 @@ impl Act for Begin {
         let area = self.area(stage)?;
         let volumes: Vec<LdevId> = self.on.0.iter().map(|Ldev(ldev)| *ldev).collect();
         let (rest_ns, seed) = (self.rest.unwrap_or(REST).ns, stage.loads.len() as u64 + 1);
-        stage.add_load(&self.load, Plan { volumes, area, rest_ns, seed })?;
+        let reads = self.reads;
+        stage.add_load(&self.load, Plan { volumes, area, rest_ns, seed, reads })?;
         Ok(Happened::default())
     }
 }
@@ -87,20 +90,21 @@ impl Act for Stop {
         };
         let mut happened = Happened::from(answer);
         happened.found = format!(
-            "{} writes, mean wait {:.3} ms, longest {:.3} ms",
-            served.writes,
+            "{} requests, mean wait {:.3} ms, longest {:.3} ms",
+            served.requests,
             ms(served.mean_ns),
             ms(served.max_ns)
         );
-        if let Some(wanted) = self.writes_min {
-            let few = served.writes < wanted;
-            let difference = format!("{} writes were answered, expected {wanted}", served.writes);
+        if let Some(wanted) = self.requests_min {
+            let few = served.requests < wanted;
+            let difference =
+                format!("{} requests were answered, expected {wanted}", served.requests);
             happened.compare(few.then_some(difference));
         }
         if let Some(wanted) = self.wait_max {
             let long = served.max_ns > wanted.ns;
             let found = ms(served.max_ns);
-            let difference = format!("a write waited {found:.3} ms, expected at most {wanted}");
+            let difference = format!("a request waited {found:.3} ms, expected at most {wanted}");
             happened.compare(long.then_some(difference));
         }
         Ok(happened)
@@ -115,7 +119,7 @@ impl Act for Cut {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let name = || self.cut.clone();
         let load = stage.loads.get(&self.cut).ok_or_else(|| PlayError::NoHost { name: name() })?;
-        let (plan, cut) = (load.plan(), load.cut());
+        let (plan, cut) = (load.plan(), load.cut().filter(|_| !load.plan().reads));
         let (least, most) = cut.ok_or_else(|| PlayError::NoCut { name: name() })?;
         let (volumes, images) = (plan.volumes.len(), self.images.0.len());
         if volumes != images {
@@ -149,7 +153,8 @@ impl fmt::Display for Begin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "load {} on {}", self.load, self.on)?;
         option(f, "blocks", self.blocks.as_ref())?;
-        option(f, "rest", self.rest.as_ref())
+        option(f, "rest", self.rest.as_ref())?;
+        flag(f, "reads", self.reads)
     }
 }
 

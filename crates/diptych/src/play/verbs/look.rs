@@ -6,7 +6,7 @@ use crate::play::answer::StatusName;
 use crate::play::content::Content;
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
-use crate::play::words::{Ldev, PairName, Tracks, TracksWanted, WordError};
+use crate::play::words::{CountWanted, Ldev, PairName, Tracks, TracksWanted, WordError};
 use diptych::cha::{NameError, Who};
 use diptych::format::TrackNo;
 use diptych::shared::{MapName, SIMPLEX, TrackMap};
@@ -49,8 +49,11 @@ pub(crate) struct PairIs {
     #[serde(rename = "A")]
     a: Option<TracksWanted>,
     unreadable: Option<TracksWanted>,
-    copied: Option<u64>,
-    protected: Option<u64>,
+    copied: Option<CountWanted>,
+    protected: Option<CountWanted>,
+    /// What holds the copy back.
+    #[serde(rename = "held-by")]
+    held_by: Option<String>,
 }
 
 /// Looks at a volume.
@@ -209,11 +212,22 @@ impl Act for PairIs {
         if let Some(wanted) = &self.unreadable {
             happened.compare(wanted.difference("unreadable", &pair.unreadable));
         }
-        if let Some(wanted) = &self.copied {
-            happened.compare(unequal("copied", wanted, &pair.copied_tracks));
+        if let Some(wanted) = self.copied {
+            happened.compare(wanted.difference("copied", pair.copied_tracks));
         }
-        if let Some(wanted) = &self.protected {
-            happened.compare(unequal("protected", wanted, &pair.protected_tracks));
+        if let Some(wanted) = self.protected {
+            happened.compare(wanted.difference("protected", pair.protected_tracks));
+        }
+        let speed = stage.unit().copy_speed(primary, secondary, stage.now());
+        if let Some(speed) = speed {
+            happened.found += &format!(
+                ", {:.0} tracks/s, held back by {}",
+                speed.tracks_per_second, speed.held_by
+            );
+        }
+        if let Some(wanted) = &self.held_by {
+            let found = speed.map_or("nothing to copy".to_owned(), |s| s.held_by.to_string());
+            happened.compare(unequal("held by", wanted, &found));
         }
         Ok(happened)
     }
