@@ -33,6 +33,11 @@ pub enum HostOp {
         /// Which blocks.
         blocks: BlockRange,
     },
+    /// Format the volume: all its blocks read zero, and its contents are defined.
+    Format {
+        /// The volume.
+        ldev: LdevId,
+    },
     /// Make every acknowledged write of the volume durable.
     Flush {
         /// The volume.
@@ -52,7 +57,7 @@ impl HostOp {
         match self {
             Self::Read { .. } => OpKind::Read,
             Self::Write { .. } => OpKind::Write,
-            Self::Unmap { .. } => OpKind::Unmap,
+            Self::Unmap { .. } | Self::Format { .. } => OpKind::Unmap,
             Self::Flush { .. } => OpKind::Flush,
             Self::Command(_) | Self::CreateAuto(_) | Self::Group(_) => OpKind::Command,
         }
@@ -65,7 +70,7 @@ impl HostOp {
             Self::Write { data, .. } => data.len() as u64,
             Self::Command(_) | Self::CreateAuto(_) => COMMAND_BLOCK_BYTES as u64,
             Self::Group(command) => (COMMAND_BLOCK_BYTES * command.pairs.len()) as u64,
-            Self::Read { .. } | Self::Unmap { .. } | Self::Flush { .. } => 0,
+            Self::Read { .. } | Self::Unmap { .. } | Self::Format { .. } | Self::Flush { .. } => 0,
         }
     }
 }

@@ -394,6 +394,7 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
         HostOp::Read { ldev, .. }
         | HostOp::Write { ldev, .. }
         | HostOp::Unmap { ldev, .. }
+        | HostOp::Format { ldev }
         | HostOp::Flush { ldev } => Some(*ldev),
         HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) => None,
     }

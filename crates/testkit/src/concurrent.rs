@@ -273,8 +273,10 @@ fn effect_of(op: &HostOp, tag: Tag) -> Option<(LdevId, Effect)> {
             };
             Some((command.secondary, effect))
         }
-        HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) | HostOp::Group(_) => {
-            None
-        }
+        HostOp::Read { .. }
+        | HostOp::Format { .. }
+        | HostOp::Flush { .. }
+        | HostOp::CreateAuto(_)
+        | HostOp::Group(_) => None,
     }
 }

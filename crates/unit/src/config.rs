@@ -39,6 +39,8 @@ pub struct UnitConfig {
     pub chunk_blocks: u64,
     /// The largest request, in blocks. A read takes as much memory.
     pub request_blocks_max: u64,
+    /// The most consistency groups.
+    pub groups_max: usize,
     /// The most pairs of a group command.
     pub group_pairs_max: usize,
     /// How long a group command may hold hosts up, if it does not say itself: then it is refused.
@@ -68,6 +70,7 @@ impl UnitConfig {
             destage_delay_ns: 1_000_000_000,
             chunk_blocks: Self::CHUNK_BLOCKS,
             request_blocks_max: 1 << 16,
+            groups_max: 1_024,
             group_pairs_max: 4_096,
             drain_limit_ns: 1_000_000_000,
             lanes_max: 16,
@@ -83,6 +86,7 @@ impl UnitConfig {
             ("destage_batch_tracks", self.destage_batch_tracks as u64),
             ("chunk_blocks", self.chunk_blocks),
             ("request_blocks_max", self.request_blocks_max),
+            ("groups_max", self.groups_max as u64),
             ("group_pairs_max", self.group_pairs_max as u64),
             ("lanes_max", self.lanes_max.into()),
             ("limits.pairs", self.limits.pairs as u64),

@@ -6,7 +6,7 @@ use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
 use crate::scheduler::Scheduler;
 use diptych_cache::{Cache, SlotKey};
-use diptych_cha::HostError;
+use diptych_cha::{GroupName, HostError};
 use diptych_dka::{Groups, Home};
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
 use diptych_shared::{Pair, PairStatus, SharedMemory, Transition};
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) scheduler: Mutex<Scheduler>,
     /// How long hosts wait for lanes.
     pub(crate) waits: Arc<HostWaits>,
+    /// The pairs of each consistency group. Taken with no other lock.
+    pub(crate) consistency_groups: Mutex<BTreeMap<GroupName, Vec<(LdevId, LdevId)>>>,
     /// Group commands that wait for their families. Taken with no other lock.
     pub(crate) drains: Mutex<Drains>,
     pub(crate) history: Mutex<History>,
@@ -55,6 +57,7 @@ impl Core {
             shared: SharedMemory::new(config.limits),
             cache,
             groups,
+            consistency_groups: Mutex::new(BTreeMap::new()),
             drains: Mutex::new(Drains::default()),
             scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone())),
             waits,

@@ -52,6 +52,28 @@ pub enum UnitError {
         /// The volume.
         ldev: LdevId,
     },
+    /// A consistency group has at least one pair, and not more than there can be.
+    #[error("a group has 1 to {most} pairs, not {asked}")]
+    GroupSize {
+        /// Pairs it was to have.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A consistency group names a pair twice.
+    #[error("the pair of {primary} and {secondary} is in the group twice")]
+    GroupTwice {
+        /// The primary named.
+        primary: LdevId,
+        /// The secondary named.
+        secondary: LdevId,
+    },
+    /// There are as many consistency groups as there can be.
+    #[error("there are {most} groups already")]
+    TooManyGroups {
+        /// The most there can be.
+        most: usize,
+    },
     /// A setting must be at least 1.
     #[error("{setting} must be at least 1")]
     Zero {

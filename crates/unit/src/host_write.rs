@@ -7,7 +7,7 @@ use crate::core::{Core, Shape};
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::slots::Slots;
 use bytes::Bytes;
-use diptych_cha::{HostError, Tried};
+use diptych_cha::{Forbidden, HostError, Tried};
 use diptych_drr::data_codes;
 use diptych_format::{BLOCK_BYTES, BackingId, BlockNo, BlockRange, LdevId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, MapName};
@@ -34,7 +34,13 @@ pub(crate) async fn host_write(
         } else {
             data.slice(from..from + chunk.count() as usize * BLOCK_BYTES)
         };
-        let change = HostChange { ldev, shape, blocks: chunk, payload: Payload::Data(payload) };
+        let change = HostChange {
+            ldev,
+            shape,
+            blocks: chunk,
+            payload: Payload::Data(payload),
+            formats: false,
+        };
         change.run(m, core).await?;
     }
     Ok(())
@@ -50,10 +56,28 @@ pub(crate) async fn unmap(
     let shape = core.shape(ldev)?;
     let request = in_range(core, shape, ldev, blocks.start, blocks.count())?;
     for chunk in chunks(request, core.config.chunk_blocks) {
-        let change = HostChange { ldev, shape, blocks: chunk, payload: Payload::Zeros };
+        let change =
+            HostChange { ldev, shape, blocks: chunk, payload: Payload::Zeros, formats: false };
         change.run(m, core).await?;
     }
     Ok(())
+}
+
+/// Gives up so many tracks of a volume, also of one that is reserved: formatting is no host's change.
+pub(crate) async fn give_up_tracks(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    first: TrackNo,
+    count: u64,
+) -> Result<(), HostError> {
+    let shape = core.shape(ldev)?;
+    let blocks = BlockRange {
+        start: shape.geometry.first_block(first),
+        end: shape.geometry.first_block(TrackNo(first.0 + count)),
+    };
+    let blocks = blocks.intersection(shape.geometry.all_blocks());
+    HostChange { ldev, shape, blocks, payload: Payload::Zeros, formats: true }.run(m, core).await
 }
 
 /// The request as a range of the volume.
@@ -97,6 +121,8 @@ struct HostChange {
     shape: Shape,
     blocks: BlockRange,
     payload: Payload,
+    /// It is part of formatting the volume.
+    formats: bool,
 }
 
 /// What the family says of a change, under the claim.
@@ -187,7 +213,11 @@ impl HostChange {
         if volume.first_backing != self.shape.first_backing {
             return Err(HostError::NoVolume { ldev: self.ldev });
         }
-        access(family, volume, Tried::Write).map(|()| volume.backing)
+        match access(family, volume, Tried::Write) {
+            Err(HostError::Access { why: Forbidden::Reserved, .. }) if self.formats => {}
+            other => other?,
+        }
+        Ok(volume.backing)
     }
 
     fn covers_whole(&self, track: TrackNo) -> bool {

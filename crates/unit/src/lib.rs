@@ -65,6 +65,8 @@ mod effect;
 mod elemental;
 mod error;
 mod failure;
+mod format;
+mod groups;
 mod held;
 mod history;
 mod host_read;

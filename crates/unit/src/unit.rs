@@ -6,6 +6,7 @@ use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
 use crate::drain::end_late;
 use crate::elemental::{Lane, elemental_copy};
+use crate::format::format;
 use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
@@ -46,6 +47,10 @@ impl fmt::Debug for Unit {
 }
 
 impl Unit {
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// A unit without volumes, over this hardware: one parity group a drive.
     ///
     /// # Errors
@@ -145,6 +150,20 @@ impl Unit {
 
     fn record_of_volume(&self, at: Time, ldev: LdevId, message: Message) {
         self.core.record(HistoryEntry::new(at, message).of_volume(ldev));
+    }
+
+    /// Accepts the contents of a volume as they are, where they are undefined.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such volume.
+    pub fn accept_contents(&self, ldev: LdevId, now: Time) -> Result<(), UnitError> {
+        let undefined = false;
+        self.core.shared.with_family(ldev, |family| {
+            family.change(Change::Undefined { ldev, undefined });
+        })?;
+        self.record_of_volume(now, ldev, Message::ContentsAccepted);
+        Ok(())
     }
 
     /// Sets or resets the reserve attribute (Fig. 11A: 1516).
@@ -343,6 +362,7 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
         }
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
+        HostOp::Format { ldev } => Box::pin(format(m, core, ldev)).await,
         HostOp::Flush { ldev } => Box::pin(flush(m, core, ldev)).await,
     };
     done.map_or_else(HostReply::Failed, |()| HostReply::Done)

@@ -55,6 +55,10 @@ pub enum Message {
     Reserved(bool),
     /// The operator released a blocked volume.
     Released,
+    /// A volume was formatted.
+    Formatted,
+    /// The operator accepted the contents of a volume as they are.
+    ContentsAccepted,
     /// A track of the primary cannot be read; it stays to be copied and no image depends on it.
     SourceUnreadable(TrackNo),
     /// A track of the primary could not be read while an image needed it: the pair is suspended.
@@ -89,6 +93,8 @@ impl Message {
             Self::Reserved(true) => 2003,
             Self::Released => 2004,
             Self::Reserved(false) => 2005,
+            Self::Formatted => 2010,
+            Self::ContentsAccepted => 2011,
             Self::SourceUnreadable(_) => 3000,
             Self::SuspendedBySource(_) => 3001,
             Self::SuspendedByTarget(_) => 3002,
@@ -109,7 +115,9 @@ impl Message {
             | Self::CaughtUp
             | Self::PaceChanged
             | Self::Reserved(_)
-            | Self::Released => MessageType::Information,
+            | Self::Released
+            | Self::Formatted
+            | Self::ContentsAccepted => MessageType::Information,
         }
     }
 
@@ -128,7 +136,9 @@ impl Message {
             | Self::CaughtUp
             | Self::PaceChanged
             | Self::Reserved(_)
-            | Self::Released => None,
+            | Self::Released
+            | Self::Formatted
+            | Self::ContentsAccepted => None,
         }
     }
 
@@ -136,7 +146,11 @@ impl Message {
     pub(crate) fn usually_by(&self) -> Who {
         match self {
             Self::Accepted(_) | Self::Nothing(_) | Self::Refused(..) => Who::Host,
-            Self::PaceChanged | Self::Reserved(_) | Self::Released => Who::Operator,
+            Self::PaceChanged
+            | Self::Reserved(_)
+            | Self::Released
+            | Self::Formatted
+            | Self::ContentsAccepted => Who::Operator,
             Self::CopyEnded
             | Self::CaughtUp
             | Self::SourceUnreadable(_)
@@ -159,6 +173,8 @@ impl fmt::Display for Message {
             Self::Reserved(true) => f.write_str("reserved"),
             Self::Reserved(false) => f.write_str("no longer reserved"),
             Self::Released => f.write_str("released"),
+            Self::Formatted => f.write_str("formatted"),
+            Self::ContentsAccepted => f.write_str("contents accepted as they are"),
             Self::SourceUnreadable(track) => write!(f, "{}", Reason::SourceUnreadable(*track)),
             Self::SuspendedBySource(track) => {
                 write!(f, "suspended: {}", Reason::SourceUnreadable(*track))

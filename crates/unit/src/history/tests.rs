@@ -20,6 +20,8 @@ fn messages() -> Vec<Message> {
         Message::PaceChanged,
         Message::Reserved(true),
         Message::Released,
+        Message::Formatted,
+        Message::ContentsAccepted,
         Message::Reserved(false),
         Message::SourceUnreadable(TrackNo(7)),
         Message::SuspendedBySource(TrackNo(7)),
@@ -63,6 +65,8 @@ fn every_message_has_its_code_type_and_text() {
     2002 information operator pace changed
     2003 information operator reserved
     2004 information operator released
+    2010 information operator formatted
+    2011 information operator contents accepted as they are
     2005 information operator no longer reserved
     3000 error       unit     track 7 of the primary cannot be read
     3001 error       unit     suspended: track 7 of the primary cannot be read

@@ -2,9 +2,10 @@
 //! limit.
 
 use crate::bench::{Bench, command, config, read_of, tags_of, write_of};
-use diptych_cha::{CommandCode, GroupCommand, GroupOutcome, HostOp, HostReply, Refusal};
+use diptych_cha::{CommandCode, GroupCommand, GroupName, GroupOutcome, HostOp, HostReply, Refusal};
 use diptych_shared::PairStatus;
 use diptych_testkit::ldev;
+use diptych_unit::UnitError;
 
 /// Pairs 0 -> 2 and 1 -> 3, in 802 with everything copied.
 fn two_pairs() -> Bench {
@@ -145,4 +146,23 @@ fn a_request_that_is_stuck_holds_up_others_no_longer_than_the_limit() {
     // With nothing stuck it is accepted.
     let outcome = give(&mut bench, group(CommandCode::Copy));
     assert!(matches!(outcome, GroupOutcome::Accepted { .. }), "{outcome:?}");
+}
+
+#[test]
+fn groups_have_names() {
+    let bench = two_pairs();
+    let unit = bench.unit();
+    let name: GroupName = "payroll".parse().expect("a name");
+    let pairs = vec![(ldev(0), ldev(2)), (ldev(1), ldev(3))];
+    unit.define_group(name.clone(), pairs.clone()).expect("two pairs");
+    assert_eq!(unit.group(&name), Some(pairs.clone()));
+    assert_eq!(unit.groups(), [name.clone()]);
+    let most = config(10).group_pairs_max;
+    let none = unit.define_group(name.clone(), Vec::new());
+    assert_eq!(none, Err(UnitError::GroupSize { asked: 0, most }));
+    let (primary, secondary) = pairs[0];
+    let twice = unit.define_group(name.clone(), vec![pairs[0], pairs[1], pairs[0]]);
+    assert_eq!(twice, Err(UnitError::GroupTwice { primary, secondary }));
+    assert_eq!(unit.group(&name), Some(pairs), "what is refused changes nothing");
+    assert!(unit.remove_group(&name) && !unit.remove_group(&name));
 }

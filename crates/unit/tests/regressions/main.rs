@@ -10,3 +10,4 @@ mod history;
 mod limits;
 mod settings;
 mod shapes;
+mod undefined;

@@ -1,0 +1,43 @@
+//! Formatting a volume: it reads zero, has no storage, and its contents are defined from then on.
+
+use crate::Mailbox;
+use crate::access::access;
+use crate::core::Core;
+use crate::history::{HistoryEntry, Message};
+use crate::host_write::give_up_tracks;
+use diptych_cha::{Forbidden, HostError, Tried};
+use diptych_format::{LdevId, TrackNo};
+use diptych_shared::{Change, FamilyState};
+
+/// Gives up all tracks that have storage, chunk by chunk, each a host change as any other (Fig. 9).
+/// Hosts may go on meanwhile; what they write behind it stays. A reserved volume may be formatted.
+pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), HostError> {
+    let began = m.now();
+    let shape = core.shape(ldev)?;
+    let no_volume = |_| HostError::NoVolume { ldev };
+    let per_chunk = (core.config.chunk_blocks / shape.geometry.blocks_per_track()).max(1);
+    let mut from = TrackNo(0);
+    loop {
+        let stored = |family: &mut FamilyState| {
+            let volume = family.volume(ldev).expect("the volume is in its family");
+            volume.allocated.next_set(from)
+        };
+        let Some(track) = core.shared.with_family(ldev, stored).map_err(no_volume)? else { break };
+        give_up_tracks(m, core, ldev, track, per_chunk).await?;
+        from = TrackNo(track.0 + per_chunk);
+    }
+    let defined = |family: &mut FamilyState| {
+        let volume = family.volume(ldev).expect("the volume is in its family");
+        match access(family, volume, Tried::Write) {
+            Err(HostError::Access { why, .. }) if why != Forbidden::Reserved => return Err(why),
+            _ => {}
+        }
+        family.change(Change::Undefined { ldev, undefined: false });
+        Ok(())
+    };
+    let defined = core.shared.with_family(ldev, defined).map_err(no_volume)?;
+    defined.map_err(|why| HostError::Access { ldev, tried: Tried::Write, why })?;
+    let entry = HistoryEntry::new(m.now(), Message::Formatted).of_volume(ldev);
+    core.record(entry.took(m.now().ns_since(began)));
+    Ok(())
+}
