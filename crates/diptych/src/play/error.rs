@@ -62,6 +62,10 @@ pub(crate) enum PlayError {
     HostWrites { name: String },
     #[error("blocks {area} are too many, or past the end: there are {most}")]
     Area { area: BlockRange, most: u64 },
+    #[error("a host needs a volume to write to: on = [\"00:00\"]")]
+    WritesNowhere,
+    #[error("only a group command, whose pairs are a list, has drain-limit and barrier-max")]
+    NoGroup,
     #[error("there was no copy command that was accepted since the host {name:?} began")]
     NoCut { name: String },
     #[error(

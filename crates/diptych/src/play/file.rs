@@ -80,6 +80,7 @@ pub(crate) struct UnitTable {
     pub(crate) secondaries_max: usize,
     pub(crate) pairs_max: usize,
     pub(crate) lanes_max: u8,
+    pub(crate) group_pairs_max: usize,
     pub(crate) history_max: usize,
     pub(crate) copy_rest: Span,
     pub(crate) destage_delay: Span,
@@ -94,6 +95,7 @@ impl Default for UnitTable {
             secondaries_max: unit.secondaries_max,
             pairs_max: unit.limits.pairs,
             lanes_max: unit.lanes_max,
+            group_pairs_max: unit.group_pairs_max,
             history_max: unit.history_max,
             copy_rest: Span { ns: unit.copy_rest_ns },
             // Short, so that a scenario that settles in real time does not stand still.

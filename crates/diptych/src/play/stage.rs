@@ -304,6 +304,7 @@ fn makes_image(op: &HostOp) -> bool {
             _ => false,
         },
         HostOp::CreateAuto(create) => create.and_copy,
+        HostOp::Group(command) => command.code == CommandCode::Copy,
         _ => false,
     }
 }
@@ -354,6 +355,7 @@ fn make_unit(scenario: &Scenario, plant: &Plant) -> Result<Unit, PlayError> {
         secondaries_max: table.secondaries_max,
         limits: Limits { pairs: table.pairs_max, ..usual.limits },
         lanes_max: table.lanes_max,
+        group_pairs_max: table.group_pairs_max,
         history_max: table.history_max,
         copy_rest_ns: table.copy_rest.ns,
         destage_delay_ns: table.destage_delay.ns,

@@ -335,6 +335,9 @@ impl TryFrom<String> for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ns == 0 {
+            return f.write_str("0 s");
+        }
         let fits = |&&(_, unit): &&(&str, u64)| self.ns.is_multiple_of(unit);
         let (name, unit) = SPANS.iter().rev().find(fits).expect("nanoseconds always fit");
         write!(f, "{} {name}", self.ns / unit)
@@ -396,11 +399,15 @@ impl TryFrom<String> for LimitWord {
 
 /// One word, or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);
+pub(crate) struct OneOrMany<T> {
+    pub(crate) words: Vec<T>,
+    /// Whether it is a list, be it of one.
+    pub(crate) is_list: bool,
+}
 
 impl<T: fmt::Display> fmt::Display for OneOrMany<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        let words: Vec<_> = self.words.iter().map(ToString::to_string).collect();
         f.write_str(&words.join(", "))
     }
 }
@@ -412,30 +419,27 @@ impl<'de, T: TryFrom<String, Error = WordError> + Deserialize<'de>> Deserialize<
         struct Words<T>(PhantomData<T>);
 
         impl<'de, T: TryFrom<String, Error = WordError> + Deserialize<'de>> Visitor<'de> for Words<T> {
-            type Value = Vec<T>;
+            type Value = OneOrMany<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text or a list of texts")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
-                Ok(vec![T::try_from(text.to_owned()).map_err(E::custom)?])
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany<T>, E> {
+                let word = T::try_from(text.to_owned()).map_err(E::custom)?;
+                Ok(OneOrMany { words: vec![word], is_list: false })
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany<T>, A::Error> {
                 let mut words = Vec::new();
                 while let Some(word) = list.next_element()? {
                     words.push(word);
                 }
-                if words.is_empty() {
-                    Err(A::Error::custom("the list is empty"))
-                } else {
-                    Ok(words)
-                }
+                Ok(OneOrMany { words, is_list: true })
             }
         }
 
-        from.deserialize_any(Words(PhantomData)).map(Self)
+        from.deserialize_any(Words(PhantomData))
     }
 }
 
@@ -520,6 +524,7 @@ mod tests {
         span("\"10 ms\"", "10 ms");
         span("\"10000us\"", "10 ms");
         span("\"48 h\"", "2 d");
+        span("\"0 min\"", "0 s");
         span("\"90 min\"", "90 min");
         let wrong = WordError::Span.to_string();
         for value in ["\"10\"", "\"ms\"", "\"-1 s\"", "\"99999999 d\"", "\"1,5 s\""] {

@@ -1,12 +1,15 @@
-//! The pair commands of Fig. 2, suspend, and the two restores.
+//! The pair commands of Fig. 2, suspend, and the two restores: for a pair, or for the pairs of a list
+//! at one instant.
 
 use super::{flag, option};
 use crate::play::PlayError;
 use crate::play::answer::{Answer, Expect};
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
-use crate::play::words::{Ldev, LimitWord, NewPair, PaceWord, PairName};
-use diptych::cha::{Command, CommandCode, CreateAuto, HostOp, HostReply, Outcome};
+use crate::play::words::{Ldev, LimitWord, NewPair, OneOrMany, PaceWord, PairName, Span};
+use diptych::cha::{
+    Command, CommandCode, CreateAuto, GroupCommand, GroupOutcome, HostOp, HostReply, Outcome,
+};
 use diptych::shared::PairOptions;
 use serde::Deserialize;
 use std::fmt;
@@ -32,61 +35,70 @@ pub(crate) struct Create {
 
 /// Copy 213; people call it split.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Copy {
-    copy: PairName,
+    copy: OneOrMany<PairName>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
     #[serde(default)]
     quick: bool,
 }
 
 /// Re-synchronize 214.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Resync {
-    resync: PairName,
+    resync: OneOrMany<PairName>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
 }
 
 /// Restore: the primary takes the secondary's content.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Restore {
-    restore: PairName,
+    restore: OneOrMany<PairName>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
 }
 
 /// Quick restore: the volumes exchange what lies under them.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct QuickRestore {
-    #[serde(rename = "quick-restore")]
-    quick_restore: PairName,
+    quick_restore: OneOrMany<PairName>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
     #[serde(default)]
     freeze: bool,
 }
 
 /// Suspend 1509.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Suspend {
-    suspend: PairName,
+    suspend: OneOrMany<PairName>,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
 }
 
 /// Delete pair 212.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delete {
-    delete: PairName,
+    delete: OneOrMany<PairName>,
     #[serde(default)]
     force: bool,
 }
@@ -119,8 +131,58 @@ pub(super) fn changed(
     }
 }
 
-fn give(stage: &mut Stage, command: Command) -> Result<Happened, PlayError> {
-    Ok(Answer::of(&stage.ask(HostOp::Command(command))?).into())
+/// What a command says besides its pairs.
+struct Order {
+    code: CommandCode,
+    options: PairOptions,
+    freeze: bool,
+    force: bool,
+    drain_limit: Option<Span>,
+    barrier_max: Option<Span>,
+}
+
+impl Order {
+    fn new(code: CommandCode) -> Self {
+        let options = PairOptions::default();
+        Self { code, options, freeze: false, force: false, drain_limit: None, barrier_max: None }
+    }
+
+    /// Gives the command for a pair, or for the pairs of a list at one instant.
+    fn give(self, stage: &mut Stage, pairs: &OneOrMany<PairName>) -> Result<Happened, PlayError> {
+        let Self { code, options, freeze, force, .. } = self;
+        if pairs.is_list {
+            return self.give_to_group(stage, &pairs.words);
+        }
+        if self.drain_limit.is_some() || self.barrier_max.is_some() {
+            return Err(PlayError::NoGroup);
+        }
+        let [pair] = pairs.words[..] else { return Err(PlayError::NoGroup) };
+        let command = Command { freeze, force, ..command(code, pair).with_options(options) };
+        Ok(Answer::of(&stage.ask(HostOp::Command(command))?).into())
+    }
+
+    fn give_to_group(self, stage: &mut Stage, pairs: &[PairName]) -> Result<Happened, PlayError> {
+        let pairs = pairs.iter().map(|pair| (pair.primary, pair.secondary)).collect();
+        let command = GroupCommand {
+            options: self.options,
+            freeze: self.freeze,
+            drain_limit_ns: self.drain_limit.map(|limit| limit.ns),
+            ..GroupCommand::new(self.code, pairs)
+        };
+        let reply = stage.ask(HostOp::Group(command))?;
+        let mut happened = Happened::from(Answer::of(&reply));
+        let HostReply::Group(GroupOutcome::Accepted { barrier_ns, .. }) = reply else {
+            return Ok(happened);
+        };
+        let barrier = format!("{:.3} ms", barrier_ns as f64 / 1e6);
+        happened.found = format!("hosts waited at most {barrier}");
+        if let Some(most) = self.barrier_max {
+            let longer = barrier_ns > most.ns;
+            let difference = format!("hosts waited {barrier}, expected at most {most}");
+            happened.compare(longer.then_some(difference));
+        }
+        Ok(happened)
+    }
 }
 
 impl Act for Create {
@@ -162,9 +224,11 @@ impl Act for Create {
 
 impl Act for Copy {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let options =
-            PairOptions { quick: self.quick, ..options(self.pace, self.lanes, self.limit) };
-        give(stage, command(CommandCode::Copy, self.copy).with_options(options))
+        let options = options(self.pace, self.lanes, self.limit);
+        let options = PairOptions { quick: self.quick, ..options };
+        let (drain_limit, barrier_max) = (self.drain_limit, self.barrier_max);
+        let order = Order::new(CommandCode::Copy);
+        Order { options, drain_limit, barrier_max, ..order }.give(stage, &self.copy)
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -175,7 +239,9 @@ impl Act for Copy {
 impl Act for Resync {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let options = options(self.pace, self.lanes, self.limit);
-        give(stage, command(CommandCode::Resync, self.resync).with_options(options))
+        let (drain_limit, barrier_max) = (self.drain_limit, self.barrier_max);
+        let order = Order::new(CommandCode::Resync);
+        Order { options, drain_limit, barrier_max, ..order }.give(stage, &self.resync)
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -186,7 +252,9 @@ impl Act for Resync {
 impl Act for Restore {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let options = options(self.pace, self.lanes, self.limit);
-        give(stage, command(CommandCode::Restore, self.restore).with_options(options))
+        let (drain_limit, barrier_max) = (self.drain_limit, self.barrier_max);
+        let order = Order::new(CommandCode::Restore);
+        Order { options, drain_limit, barrier_max, ..order }.give(stage, &self.restore)
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -197,8 +265,9 @@ impl Act for Restore {
 impl Act for QuickRestore {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let options = options(self.pace, self.lanes, self.limit);
-        let restore = command(CommandCode::QuickRestore, self.quick_restore);
-        give(stage, Command { freeze: self.freeze, ..restore.with_options(options) })
+        let (drain_limit, barrier_max) = (self.drain_limit, self.barrier_max);
+        let order = Order { options, freeze: self.freeze, ..Order::new(CommandCode::QuickRestore) };
+        Order { drain_limit, barrier_max, ..order }.give(stage, &self.quick_restore)
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -208,7 +277,9 @@ impl Act for QuickRestore {
 
 impl Act for Suspend {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        give(stage, command(CommandCode::Suspend, self.suspend))
+        let (drain_limit, barrier_max) = (self.drain_limit, self.barrier_max);
+        let order = Order::new(CommandCode::Suspend);
+        Order { drain_limit, barrier_max, ..order }.give(stage, &self.suspend)
     }
 
     fn default_expect(&self) -> Option<Expect> {
@@ -218,8 +289,7 @@ impl Act for Suspend {
 
 impl Act for Delete {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let delete = command(CommandCode::Delete, self.delete);
-        give(stage, Command { force: self.force, ..delete })
+        Order { force: self.force, ..Order::new(CommandCode::Delete) }.give(stage, &self.delete)
     }
 
     fn default_expect(&self) -> Option<Expect> {

@@ -53,7 +53,7 @@ impl Begin {
     /// The blocks named, or those of the first track, or all there are.
     fn area(&self, stage: &Stage) -> Result<BlockRange, PlayError> {
         let mut blocks = u64::MAX;
-        for Ldev(ldev) in &self.on.0 {
+        for Ldev(ldev) in &self.on.words {
             blocks = blocks.min(stage.volume(*ldev)?.geometry.block_count());
         }
         let usual = blocks.min(128);
@@ -71,8 +71,11 @@ impl Act for Begin {
         if stage.loads.contains_key(&self.load) {
             return Err(PlayError::HostExists { name: self.load.clone() });
         }
+        if self.on.words.is_empty() {
+            return Err(PlayError::WritesNowhere);
+        }
         let area = self.area(stage)?;
-        let volumes: Vec<LdevId> = self.on.0.iter().map(|Ldev(ldev)| *ldev).collect();
+        let volumes: Vec<LdevId> = self.on.words.iter().map(|Ldev(ldev)| *ldev).collect();
         let (rest_ns, seed) = (self.rest.unwrap_or(REST).ns, stage.loads.len() as u64 + 1);
         let reads = self.reads;
         stage.add_load(&self.load, Plan { volumes, area, rest_ns, seed, reads })?;
@@ -121,7 +124,7 @@ impl Act for Cut {
         let load = stage.loads.get(&self.cut).ok_or_else(|| PlayError::NoHost { name: name() })?;
         let (plan, cut) = (load.plan(), load.cut().filter(|_| !load.plan().reads));
         let (least, most) = cut.ok_or_else(|| PlayError::NoCut { name: name() })?;
-        let (volumes, images) = (plan.volumes.len(), self.images.0.len());
+        let (volumes, images) = (plan.volumes.len(), self.images.words.len());
         if volumes != images {
             return Err(PlayError::Images { name: name(), volumes, images });
         }
@@ -132,7 +135,7 @@ impl Act for Cut {
                 _ => Err(PlayError::WrongAnswer),
             }
         };
-        let images: Vec<Bytes> = self.images.0.iter().map(read).collect::<Result<_, _>>()?;
+        let images: Vec<Bytes> = self.images.words.iter().map(read).collect::<Result<_, _>>()?;
         let prefix = plan.prefix(&images);
         let mut happened = Happened::default();
         happened.compare(prefix.as_ref().err().map(ToString::to_string));

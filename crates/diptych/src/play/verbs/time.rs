@@ -71,7 +71,7 @@ impl Act for Wait {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let (wanted, began) = (self.status, stage.now());
         let limit = self.limit.unwrap_or(LIMIT);
-        for pair in self.wait.0.iter().copied() {
+        for pair in self.wait.words.iter().copied() {
             let mut is_so = |unit: &Unit| wanted.is_of(pair_of(unit, pair).as_ref());
             if !stage.driver().wait_until(began + limit.ns, &mut is_so) {
                 let found = pair_of(stage.unit(), pair);
