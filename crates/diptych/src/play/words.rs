@@ -536,7 +536,7 @@ mod tests {
         };
         pair("\"00:00->00:1a\"", "00:00 -> 00:1A");
         pair("[\"00:00 -> 00:01\", \"01:00 -> 01:01\"]", "00:00 -> 00:01, 01:00 -> 01:01");
-        pair("[]", "the list is empty");
+        pair("[]", "");
         pair("\"00:00\"", &WordError::Pair.to_string());
         let size = |word: Size| word.bytes.to_string();
         assert_eq!(read("\"768 KiB\"", size), "786432");
