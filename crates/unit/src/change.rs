@@ -4,6 +4,7 @@ use crate::Mailbox;
 use crate::copy_track::Why;
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
+use diptych_cha::HostError;
 use diptych_format::{LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
@@ -32,12 +33,17 @@ pub(crate) fn pairs_to_protect(
 /// The pair that must still bring this track to the volume before a host may use it there: that of a
 /// quick secondary, or of a primary that is being restored.
 pub(crate) fn pair_to_bring(family: &FamilyState, ldev: LdevId, track: TrackNo) -> Option<&Pair> {
-    let pair = match family.pair_of_secondary(ldev) {
-        // A primary that is being restored is nobody's secondary.
-        Some(pair) => Some(pair).filter(|pair| depends(pair, track)),
-        None => restored_by(family, ldev).filter(|pair| pair.c.get(track)),
-    };
+    let pair = bringing(family, ldev).filter(|pair| pair.c.get(track));
     pair.filter(|_| !mutant::removed("bring-before-use"))
+}
+
+/// The pair that brings an image to this secondary, or its secondary's content back to this primary.
+pub(crate) fn bringing(family: &FamilyState, ldev: LdevId) -> Option<&Pair> {
+    // A primary that is being restored is nobody's secondary.
+    match family.pair_of_secondary(ldev) {
+        Some(pair) => Some(pair).filter(|pair| pair.status == PairStatus::CopyInProgress),
+        None => restored_by(family, ldev),
+    }
 }
 
 /// The pair from whose secondary this primary is being restored.
@@ -62,23 +68,30 @@ pub(crate) fn wanted_for_change(family: &FamilyState, ldev: LdevId, tracks: Trac
 }
 
 /// What bringing tracks to a quick secondary, or back to a primary, takes from the cache.
-pub(crate) fn wanted_to_bring(family: &FamilyState, ldev: LdevId, tracks: TrackRange) -> Wanted {
-    let count = tracks.iter().filter(|t| pair_to_bring(family, ldev, *t).is_some()).count();
+pub(crate) fn wanted_to_bring(
+    family: &FamilyState,
+    ldev: LdevId,
+    tracks: impl Iterator<Item = TrackNo>,
+) -> Wanted {
+    let count = tracks.filter(|t| pair_to_bring(family, ldev, *t).is_some()).count();
     Wanted { buffers: count, dirty: count }
 }
 
-/// Copies what depends on the old state of one track, under a claim and with room of its own. For
-/// requests whose copies do not fit the cache all at once: a copy may be made at any time before the
-/// change.
+/// Copies what depends on the old state of one track, under a claim and with room of its own, and
+/// brings the track itself if that is asked for. For requests whose copies do not fit the cache all at
+/// once: a copy may be made at any time before the change. A track that cannot be brought is a medium
+/// error.
 pub(crate) async fn copy_ahead(
     m: &Mailbox,
     core: &Core,
     ldev: LdevId,
     track: TrackNo,
+    bring: bool,
 ) -> Result<(), NotHeld> {
     let tracks = TrackRange::one(track);
     let needed = |family: &mut FamilyState| {
-        wanted_for_change(family, ldev, tracks).plus(wanted_to_bring(family, ldev, tracks))
+        let to_bring = wanted_to_bring(family, ldev, tracks.iter().filter(|_| bring));
+        wanted_for_change(family, ldev, tracks).plus(to_bring)
     };
     let mut wanted = Wanted::default();
     loop {
@@ -90,8 +103,11 @@ pub(crate) async fn copy_ahead(
         }
         let mut under = Under { m, core, held, room };
         under.protect_track(ldev, track).await;
-        under.bring_track(ldev, track).await;
-        return Ok(());
+        if !bring || under.bring_track(ldev, track).await {
+            return Ok(());
+        }
+        let block = core.shape(ldev).map_err(NotHeld::Refused)?.geometry.first_block(track);
+        return Err(NotHeld::Refused(HostError::Medium { ldev, block }));
     }
 }
 

@@ -8,11 +8,11 @@ use crate::held::Waiting;
 use crate::history::{HistoryEntry, Message};
 use crate::job::JobMailbox;
 use crate::{Effect, Event, Wakes};
-use diptych_cache::{Cache, CacheError, Destage};
+use diptych_cache::{Cache, CacheError, Destage, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{self as dka, TrackWrite, write_track};
-use diptych_format::{Answer, LdevId, Need, TrackNo, Wait};
-use diptych_shared::{Change, VolumeState};
+use diptych_format::{Answer, LdevId, Need, Wait};
+use diptych_shared::{Change, Volume, VolumeState};
 use diptych_sync::Arc;
 
 /// One destage job: writes dirty tracks, the oldest first, while there is a reason to. It takes no
@@ -98,14 +98,20 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
     };
     let written = write_track(m, &home, key.track, write).await.is_ok();
     if let (Some(ldev), false) = (under_way.end(written), written) {
-        destage_failed(m, core, ldev, key.track);
+        destage_failed(m, core, ldev, key);
     }
 }
 
 /// A volume whose data cannot reach its drive is blocked, and a pair whose secondary it is is
 /// suspended. What is dirty stays in cache until the operator releases the volume.
-fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, track: TrackNo) {
+fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
+    let track = key.track;
     let done = core.shared.with_family(ldev, |family| {
+        // A quick restore may just have given the storage to the other volume of the pair.
+        let on_it = |volume: &&Volume| volume.backing == key.backing;
+        let Some(ldev) = family.volumes().iter().find(on_it).map(|volume| volume.ldev) else {
+            return;
+        };
         family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
         let pair = family.pair_of_secondary(ldev).or_else(|| restored_by(family, ldev));
         if let Some(pair) = pair.map(|pair| pair.id) {

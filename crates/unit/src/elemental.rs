@@ -123,7 +123,7 @@ async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo)
         .shared
         .with_family(turn.primary, |family| family.pair(turn.pair).map(|pair| pair.direction().1));
     let Ok(Some(target)) = target else { return TurnEnd::Stopped };
-    match copy_ahead(m, core, target, track).await {
+    match copy_ahead(m, core, target, track, false).await {
         Ok(()) => TurnEnd::Copied,
         Err(error) => end_of(error),
     }

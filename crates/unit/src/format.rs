@@ -2,6 +2,7 @@
 
 use crate::Mailbox;
 use crate::access::access;
+use crate::change::bringing;
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
 use crate::host_write::give_up_tracks;
@@ -9,7 +10,7 @@ use diptych_cha::{Forbidden, HostError, Tried};
 use diptych_format::{LdevId, TrackNo};
 use diptych_shared::{Change, FamilyState};
 
-/// Gives up all tracks that have storage, chunk by chunk, each a host change as any other (Fig. 9).
+/// Gives up all tracks that have storage or will get some by a copy, chunk by chunk, each a host change as any other (Fig. 9).
 /// Hosts may go on meanwhile; what they write behind it stays. A reserved volume may be formatted.
 pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), HostError> {
     let began = m.now();
@@ -18,11 +19,8 @@ pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(),
     let per_chunk = (core.config.chunk_blocks / shape.geometry.blocks_per_track()).max(1);
     let mut from = TrackNo(0);
     loop {
-        let stored = |family: &mut FamilyState| {
-            let volume = family.volume(ldev).expect("the volume is in its family");
-            volume.allocated.next_set(from)
-        };
-        let Some(track) = core.shared.with_family(ldev, stored).map_err(no_volume)? else { break };
+        let next = |family: &mut FamilyState| next_to_give_up(family, ldev, from);
+        let Some(track) = core.shared.with_family(ldev, next).map_err(no_volume)? else { break };
         give_up_tracks(m, core, ldev, track, per_chunk).await?;
         from = TrackNo(track.0 + per_chunk);
     }
@@ -40,4 +38,11 @@ pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(),
     let entry = HistoryEntry::new(m.now(), Message::Formatted).of_volume(ldev);
     core.record(entry.took(m.now().ns_since(began)));
     Ok(())
+}
+
+/// The next track that does not read zero by itself: it has storage, or a copy is to bring it.
+fn next_to_give_up(family: &FamilyState, ldev: LdevId, from: TrackNo) -> Option<TrackNo> {
+    let volume = family.volume(ldev).expect("the volume is in its family");
+    let brought = bringing(family, ldev).and_then(|pair| pair.c.next_set(from));
+    volume.allocated.next_set(from).into_iter().chain(brought).min()
 }

@@ -137,7 +137,7 @@ async fn read_misses(
             Ok(room) => room,
             Err(NotHeld::NoRoom) if wanted != own => {
                 for track in tracks.iter() {
-                    copy_ahead(m, core, ldev, track).await.map_err(|e| e.host_error(ldev))?;
+                    copy_ahead(m, core, ldev, track, true).await.map_err(|e| e.host_error(ldev))?;
                 }
                 wanted = own;
                 continue;
@@ -145,7 +145,7 @@ async fn read_misses(
             Err(error) => return Err(error.host_error(ldev)),
         };
         let view = |family: &mut FamilyState| {
-            let to_bring = wanted_to_bring(family, ldev, tracks);
+            let to_bring = wanted_to_bring(family, ldev, tracks.iter());
             let below = match to_bring {
                 Wanted { buffers: 0, .. } => Wanted::default(),
                 _ => wanted_for_change(family, ldev, tracks),

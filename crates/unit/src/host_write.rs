@@ -157,7 +157,9 @@ impl HostChange {
                 Ok(room) => room,
                 Err(NotHeld::NoRoom) if wanted != self.own() => {
                     for track in self.tracks().iter() {
-                        Box::pin(copy_ahead(m, core, self.ldev, track)).await.map_err(failed)?;
+                        let bring = !self.covers_whole(track);
+                        let ahead = copy_ahead(m, core, self.ldev, track, bring);
+                        Box::pin(ahead).await.map_err(failed)?;
                     }
                     wanted = self.own();
                     continue;
@@ -220,6 +222,10 @@ impl HostChange {
         Ok(volume.backing)
     }
 
+    fn tracks_in_part(&self) -> impl Iterator<Item = TrackNo> {
+        self.tracks().iter().filter(|track| !self.covers_whole(*track))
+    }
+
     fn covers_whole(&self, track: TrackNo) -> bool {
         let part = self.shape.geometry.within(track, self.blocks);
         part.count() == self.shape.geometry.blocks_per_track()
@@ -229,14 +235,15 @@ impl HostChange {
     /// are made at once: one visit to the family is enough then.
     fn plan(&self, m: &Mailbox, core: &Core, family: &mut FamilyState, admitted: Wanted) -> Plan {
         let (own, tracks) = (self.own(), self.tracks());
-        let mut plan = Plan {
-            backing: self.backing(family),
-            wanted: own
-                .plus(wanted_for_change(family, self.ldev, tracks))
-                .plus(wanted_to_bring(family, self.ldev, tracks)),
-            fresh: Vec::new(),
-            marked: false,
-        };
+        let mut plan =
+            Plan {
+                backing: self.backing(family),
+                wanted: own
+                    .plus(wanted_for_change(family, self.ldev, tracks))
+                    .plus(wanted_to_bring(family, self.ldev, self.tracks_in_part())),
+                fresh: Vec::new(),
+                marked: false,
+            };
         if plan.backing.is_ok() && plan.wanted == own && admitted.covers(own) {
             plan.fresh = self.mark(m, core, family);
             plan.marked = true;

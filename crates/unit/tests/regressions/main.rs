@@ -8,6 +8,7 @@ mod faults;
 mod groups;
 mod history;
 mod limits;
+mod restore;
 mod settings;
 mod shapes;
 mod undefined;
