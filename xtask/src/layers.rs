@@ -87,10 +87,16 @@ const BANS: &[Ban] = &[
         why: "passive layers draw no random numbers; let the driver pass a plan in",
     },
     Ban {
-        crates: &["chrono", "time", "jiff", "quanta", "coarsetime", "web-time"],
+        crates: &["chrono", "time", "quanta", "coarsetime", "web-time"],
         level_max: Some(PASSIVE_MAX),
         but_in: &[],
         why: "passive layers read no clock; let the driver pass a Time in",
+    },
+    Ban {
+        crates: &["jiff", "croner"],
+        level_max: Some(PASSIVE_MAX),
+        but_in: &["unit"],
+        why: "the calendar is the unit's, without jiff's std feature, which reads clocks and files",
     },
     Ban {
         crates: &["socket2", "hyper", "axum", "reqwest", "tonic", "rusqlite", "object_store"],

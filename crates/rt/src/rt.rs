@@ -144,7 +144,14 @@ impl Rt {
         self.engine.run_background(upto);
     }
 
-    /// Waits until the workers have nothing to do and nothing is due, or the driver has stopped.
+    /// Asks the unit what is due. For those who have changed something in it by hand, as
+    /// [`Unit::add_schedule`] does: nobody else tells the driver.
+    pub fn ask_due(&self) {
+        self.engine.start_due();
+    }
+
+    /// Waits until the workers have nothing to do and nothing is due, or the driver has stopped. With
+    /// a schedule that goes on there is always something due.
     pub fn wait_idle(&self) {
         self.engine.wait_idle();
     }

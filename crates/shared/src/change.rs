@@ -160,6 +160,13 @@ pub enum Change {
         /// Whether they are undefined from now on.
         undefined: bool,
     },
+    /// A host changes the volume.
+    HostWrote {
+        /// The volume.
+        ldev: LdevId,
+        /// When.
+        at: Time,
+    },
     /// The volume status.
     VolumeState {
         /// The volume.

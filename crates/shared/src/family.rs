@@ -152,6 +152,7 @@ impl FamilyState {
             }
             Change::Reserve { ldev, reserved } => self.volume_mut(ldev).reserved = reserved,
             Change::Undefined { ldev, undefined } => self.volume_mut(ldev).undefined = undefined,
+            Change::HostWrote { ldev, at } => self.volume_mut(ldev).host_wrote_at = Some(at),
             Change::VolumeState { ldev, state } => self.volume_mut(ldev).state = state,
         }
         None

@@ -1,7 +1,7 @@
 //! Volumes as shared memory knows them.
 
 use crate::TrackMap;
-use diptych_format::{BackingId, Geometry, LdevId};
+use diptych_format::{BackingId, Geometry, LdevId, Time};
 use std::fmt;
 
 /// The volume status of Fig. 11A.
@@ -67,6 +67,9 @@ pub struct Volume {
     pub allocated: TrackMap,
     /// Whether it has maps and claims but no payload, for experiments.
     pub metadata_only: bool,
+    /// When a host last changed it, to the second or so; `None` if none did since the unit was
+    /// started.
+    pub host_wrote_at: Option<Time>,
 }
 
 impl Volume {
@@ -82,6 +85,7 @@ impl Volume {
             undefined: false,
             allocated: TrackMap::new(geometry.track_count()),
             metadata_only: false,
+            host_wrote_at: None,
         }
     }
 

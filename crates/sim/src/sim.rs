@@ -161,7 +161,14 @@ impl Sim {
         self.agenda.next_at().is_some_and(|at| at <= until) && self.advance()
     }
 
-    /// Lets everything happen until nothing is left to happen. Hosts that never end never let it.
+    /// Asks the unit what is due. For those who have changed something in it by hand, as
+    /// [`Unit::add_schedule`] does: nobody else tells the driver.
+    pub fn ask_due(&mut self) {
+        self.start_due();
+    }
+
+    /// Lets everything happen until nothing is left to happen. Hosts that never end never let it, nor
+    /// does a schedule that goes on.
     pub fn run_to_end(&mut self) {
         while self.advance() {}
     }

@@ -255,7 +255,23 @@ impl ByHand {
         self.run_while(choices, |hand| !hand.moves().is_empty())
     }
 
-    /// Runs everything to quiet: all jobs to their ends, all copies, all destages.
+    /// Lets everything happen that happens up to `to`, which is the time afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NeverEnds`] (I6).
+    pub fn run_until(&mut self, to: Time, choices: &mut Choices) -> Result<(), Violation> {
+        self.drain(choices)?;
+        while let Some(at) = self.deadline.filter(|at| *at <= to) {
+            self.now = self.now.max(at);
+            self.drain(choices)?;
+        }
+        self.now = self.now.max(to);
+        Ok(())
+    }
+
+    /// Runs everything to quiet: all jobs to their ends, all copies, all destages. A schedule that
+    /// goes on is never quiet: see [`ByHand::run_until`].
     ///
     /// # Errors
     ///

@@ -9,7 +9,8 @@ mod on_pair;
 mod rules;
 
 pub(crate) use group::group;
-pub(crate) use rules::follows_nothing;
+pub(crate) use on_pair::image_of_now;
+pub(crate) use rules::{first_level_copied, follows_nothing, primary_defined};
 
 use crate::Mailbox;
 use crate::core::Core;

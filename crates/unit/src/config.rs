@@ -1,7 +1,7 @@
 //! Settings of a control unit.
 
-use crate::UnitError;
 use crate::scheduler::GovernorSettings;
+use crate::{UnitError, Utc};
 use diptych_cache::CacheConfig;
 use diptych_shared::Limits;
 
@@ -47,6 +47,11 @@ pub struct UnitConfig {
     pub drain_limit_ns: u64,
     /// The most lanes of one pair.
     pub lanes_max: u8,
+    /// The most schedules.
+    pub schedules_max: usize,
+    /// The civil time at [`Time::ZERO`](diptych_format::Time::ZERO): the unit reads no clock, and
+    /// schedules go by the calendar.
+    pub utc_at_start: Utc,
 }
 
 impl UnitConfig {
@@ -74,6 +79,8 @@ impl UnitConfig {
             group_pairs_max: 4_096,
             drain_limit_ns: 1_000_000_000,
             lanes_max: 16,
+            schedules_max: 256,
+            utc_at_start: Utc::EPOCH,
         }
     }
 

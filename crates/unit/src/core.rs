@@ -4,6 +4,7 @@ use crate::UnitConfig;
 use crate::drain::Drains;
 use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
+use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
 use diptych_cache::{Cache, SlotKey};
 use diptych_cha::{GroupName, HostError};
@@ -53,13 +54,14 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(config: UnitConfig, cache: Cache, groups: Groups) -> Self {
         let waits = Arc::new(HostWaits::default());
+        let schedules = Schedules::new(config.schedules_max, config.utc_at_start);
         Self {
             shared: SharedMemory::new(config.limits),
             cache,
             groups,
             consistency_groups: Mutex::new(BTreeMap::new()),
             drains: Mutex::new(Drains::default()),
-            scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone())),
+            scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone(), schedules)),
             waits,
             history: Mutex::new(History::new(config.history_max)),
             backings: Mutex::new(BTreeMap::new()),

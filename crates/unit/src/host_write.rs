@@ -13,6 +13,9 @@ use diptych_format::{BLOCK_BYTES, BackingId, BlockNo, BlockRange, LdevId, TrackN
 use diptych_shared::{Change, FamilyState, MapName};
 use diptych_sync::mutant;
 
+/// So long after a write that was noted the next one is.
+const HOST_WROTE_STEP_NS: u64 = 1_000_000_000;
+
 /// Writes blocks: chunks of at most 1 MiB, each with its own claim; the first failure ends the rest.
 pub(crate) async fn host_write(
     m: &Mailbox,
@@ -281,8 +284,13 @@ impl HostChange {
         self.mark_whole_tracks(m, core, family);
         self.mark_as_secondary(family);
         mark(m, core, family, ldev, tracks);
-        let allocated = &family.volume(ldev).expect("the volume of this claim").allocated;
-        let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !allocated.get(*t)).collect();
+        let volume = family.volume(ldev).expect("the volume of this claim");
+        let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !volume.allocated.get(*t)).collect();
+        // Not at every write: who asks whether a host uses the volume asks for half a minute.
+        let at = m.now();
+        if volume.host_wrote_at.is_none_or(|last| at.ns_since(last) >= HOST_WROTE_STEP_NS) {
+            family.change(Change::HostWrote { ldev, at });
+        }
         match self.payload {
             Payload::Data(_) if fresh.is_empty() => {}
             Payload::Data(_) => {

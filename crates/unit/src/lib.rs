@@ -74,6 +74,7 @@ mod host_waits;
 mod host_write;
 mod job;
 mod mailbox;
+mod schedule;
 mod scheduler;
 mod slots;
 mod unit;
@@ -90,5 +91,9 @@ pub use job::Job;
 pub use mailbox::{Reply, Wakes};
 
 pub(crate) use mailbox::Mailbox;
+pub use schedule::{
+    Cron, CronError, CronField, Image, Passed, Rotation, Schedule, ScheduleError, ScheduleEvent,
+    ScheduleId, ScheduleState, Scope, Utc, UtcError, When,
+};
 pub use scheduler::{CopySpeed, HeldBy, HostsSeen};
 pub use unit::{Due, Unit};

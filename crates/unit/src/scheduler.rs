@@ -7,6 +7,7 @@ mod destages;
 mod governor;
 mod speed;
 
+use crate::schedule::Schedules;
 use backoff::Backoff;
 use copier::Copier;
 use destages::Destages;
@@ -23,6 +24,8 @@ pub use speed::{CopySpeed, HeldBy, HostsSeen};
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
+    /// Copies at their times.
+    pub(crate) schedules: Schedules,
     copiers: BTreeMap<PairId, Copier>,
     copiers_started: u64,
     /// Copiers with a limit.
@@ -33,8 +36,14 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(settings: GovernorSettings, waits: Arc<HostWaits>) -> Self {
+    /// Nothing to do but what these schedules say.
+    pub(crate) fn new(
+        settings: GovernorSettings,
+        waits: Arc<HostWaits>,
+        schedules: Schedules,
+    ) -> Self {
         Self {
+            schedules,
             copiers: BTreeMap::new(),
             copiers_started: 0,
             limited: 0,

@@ -11,6 +11,7 @@ use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::mailbox::Role;
+use crate::schedule::{Ticking, tick};
 use crate::scheduler::{CopySpeed, Scheduler, Situation};
 use crate::{Job, Mailbox, Plant, UnitConfig, UnitError, Wakes};
 use diptych_cache::{Cache, CacheCounts};
@@ -37,7 +38,7 @@ pub struct Due {
 /// The control unit. A handle: clones are the same unit.
 #[derive(Clone)]
 pub struct Unit {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl fmt::Debug for Unit {
@@ -310,8 +311,8 @@ impl Unit {
         if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 }
     }
 
-    /// What is due at `now`: lanes and destages to start, and waits to end. Call it when a job says so
-    /// ([`Job::take_signals`]) and at the deadline of the last answer.
+    /// What is due at `now`: ticks, lanes and destages to start, and waits to end. Call it when a job
+    /// says so ([`Job::take_signals`]) and at the deadline of the last answer.
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
         let core = &self.core;
         let mut scheduler = core.scheduler.lock();
@@ -325,9 +326,15 @@ impl Unit {
             scheduler.destage_upto(core.cache.dirty_mark());
         }
         let destages = self.destages_due(&mut scheduler);
-        let next = [lanes_next, scheduler.destage_at()].into_iter().flatten().min();
+        let ticks = scheduler.schedules.ticks_due(now);
+        let deadlines = [lanes_next, scheduler.destage_at(), scheduler.schedules.next_at()];
+        let next = deadlines.into_iter().flatten().min();
         drop(scheduler);
-        let mut jobs = Vec::with_capacity(turns.len() + destages);
+        let mut jobs = Vec::with_capacity(ticks.len() + turns.len() + destages);
+        for due in ticks {
+            let core = core.clone();
+            jobs.push(Job::new(owner(), Role::Background, |m| tick(Ticking::new(m, core, due))));
+        }
         for turn in turns {
             let core = core.clone();
             let role = if turn.watched { Role::WatchedLane(turn.pair) } else { Role::Background };

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::held::Held;
 use diptych_cha::{Command, CommandCode, Outcome, Refusal};
 use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
-use diptych_shared::{Change, FamilyState, Pair, PairStatus};
+use diptych_shared::{Change, FamilyState, Pair, PairOptions, PairStatus};
 use diptych_sync::mutant;
 
 pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcome {
@@ -69,6 +69,26 @@ pub(super) fn apply<'f>(
         scheduler.stop(pair);
     }
     now
+}
+
+/// The secondary of a pair in 802 or 804 gets the image of this instant: resync, if it holds one, and
+/// copy. Nobody sees the status between, since it is one visit to the family. Returns the pair as it
+/// is now.
+pub(crate) fn image_of_now<'f>(
+    m: &Mailbox,
+    core: &Core,
+    family: &'f mut FamilyState,
+    pair: PairId,
+    options: Option<PairOptions>,
+) -> &'f Pair {
+    let entry = family.pair(pair).expect("a pair of this family");
+    let (status, options) = (entry.status, options.unwrap_or(entry.options));
+    let copy = Command::new(CommandCode::Copy, entry.primary, entry.secondary);
+    if status == PairStatus::Copied {
+        family.change(Change::Resync { pair, options }); // 263
+    }
+    let image = ImageNo(core.next_sequence());
+    apply(m, core, family, &copy, pair, Change::Copy { pair, image, options }) // 252
 }
 
 /// The status x command table: what changes, if anything does.

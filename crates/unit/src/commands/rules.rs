@@ -82,7 +82,7 @@ pub(super) fn alike(primary: &Volume, secondary: &Volume) -> Result<(), Refusal>
 }
 
 /// Copy and resync: the primary's contents mean something, and no pair of it is being restored.
-pub(super) fn primary_defined(family: &FamilyState, primary: LdevId) -> Result<(), Refusal> {
+pub(crate) fn primary_defined(family: &FamilyState, primary: LdevId) -> Result<(), Refusal> {
     let volume = family.volume(primary).expect("the primary is in its family");
     if volume.undefined {
         return Err(Refusal::Undefined { ldev: primary });
@@ -115,7 +115,7 @@ pub(super) fn restorable(
 }
 
 /// Copy: a second-level pair needs its first-level pair split.
-pub(super) fn first_level_copied(family: &FamilyState, primary: LdevId) -> Result<(), Refusal> {
+pub(crate) fn first_level_copied(family: &FamilyState, primary: LdevId) -> Result<(), Refusal> {
     match family.pair_of_secondary(primary) {
         Some(above) if above.status != PairStatus::Copied => {
             Err(Refusal::FirstLevelNotCopied { status: above.status })

@@ -1,5 +1,6 @@
 //! What an entry says: its code, its type, its text, and the reason.
 
+use crate::{Passed, ScheduleEvent, ScheduleId};
 use diptych_cha::{CommandCode, Refusal, Who};
 use diptych_format::TrackNo;
 use std::fmt;
@@ -67,11 +68,13 @@ pub enum Message {
     SuspendedByTarget(TrackNo),
     /// A destage failed: the volume is blocked.
     DestageFailed(TrackNo),
+    /// Something happened to a schedule, or at one of its ticks.
+    Schedule(ScheduleId, ScheduleEvent),
 }
 
 impl Message {
     /// The stable code: 1xxx commands (10xx accepted, 11xx nothing to do, 12xx refused), 2xxx what
-    /// happens in the course of things, 3xxx failures. No two messages have one code, but for what is
+    /// happens in the course of things, 3xxx failures, 4xxx schedules. No two messages have one code, but for what is
     /// in them: the reason of a refusal, the number of a track.
     pub fn code(&self) -> u16 {
         let command = |code: &CommandCode| match code {
@@ -99,6 +102,7 @@ impl Message {
             Self::SuspendedBySource(_) => 3001,
             Self::SuspendedByTarget(_) => 3002,
             Self::DestageFailed(_) => 3003,
+            Self::Schedule(_, event) => event.code(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Message {
             | Self::SuspendedBySource(_)
             | Self::SuspendedByTarget(_)
             | Self::DestageFailed(_) => MessageType::Error,
+            Self::Schedule(_, event) => event.message_type(),
             Self::Accepted(_)
             | Self::CopyEnded
             | Self::CaughtUp
@@ -130,6 +135,7 @@ impl Message {
             }
             Self::SuspendedByTarget(track) => Some(Reason::TargetUnwritable(track)),
             Self::DestageFailed(track) => Some(Reason::NotDestaged(track)),
+            Self::Schedule(_, event) => event.reason(),
             Self::Accepted(_)
             | Self::Nothing(_)
             | Self::CopyEnded
@@ -151,6 +157,7 @@ impl Message {
             | Self::Released
             | Self::Formatted
             | Self::ContentsAccepted => Who::Operator,
+            Self::Schedule(_, event) => event.usually_by(),
             Self::CopyEnded
             | Self::CaughtUp
             | Self::SourceUnreadable(_)
@@ -183,6 +190,7 @@ impl fmt::Display for Message {
                 write!(f, "suspended: {}", Reason::TargetUnwritable(*track))
             }
             Self::DestageFailed(track) => write!(f, "{}", Reason::NotDestaged(*track)),
+            Self::Schedule(id, event) => event.write(*id, f),
         }
     }
 }
@@ -199,6 +207,8 @@ pub enum Reason {
     TargetUnwritable(TrackNo),
     /// A track of the volume cannot be destaged.
     NotDestaged(TrackNo),
+    /// A schedule cannot take the volume.
+    PassedOver(Passed),
 }
 
 impl fmt::Display for Reason {
@@ -212,6 +222,7 @@ impl fmt::Display for Reason {
                 write!(f, "track {track} of the secondary cannot be written")
             }
             Self::NotDestaged(track) => write!(f, "track {track} cannot be destaged"),
+            Self::PassedOver(why) => write!(f, "{why}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Codes and texts that programs rely on, and what the history answers.
 
 use super::*;
+use crate::{Passed, ScheduleEvent, ScheduleId};
 use diptych_cha::{CommandCode, Refusal, Who};
 use diptych_format::{LdevId, PairId, Time, TrackNo};
 use diptych_shared::PairStatus;
@@ -28,7 +29,25 @@ fn messages() -> Vec<Message> {
         Message::SuspendedByTarget(TrackNo(7)),
         Message::DestageFailed(TrackNo(7)),
     ];
-    of_commands.into_iter().flat_map(|of| CommandCode::ALL.map(of)).chain(others).collect()
+    let passed = [Passed::NoPair, Passed::InUse, Passed::Status(PairStatus::Suspended)];
+    let events = [
+        ScheduleEvent::Image,
+        ScheduleEvent::Added,
+        ScheduleEvent::Removed,
+        ScheduleEvent::Ended,
+        ScheduleEvent::Late { late_s: 7200, left_out: 1 },
+        ScheduleEvent::NoneFree,
+        ScheduleEvent::Refused(Refusal::Restoring),
+    ];
+    let events = events.into_iter().chain(passed.map(ScheduleEvent::PassedOver));
+    let of_schedules = events.map(|event| Message::Schedule(ScheduleId(5), event));
+
+    of_commands
+        .into_iter()
+        .flat_map(|of| CommandCode::ALL.map(of))
+        .chain(others)
+        .chain(of_schedules)
+        .collect()
 }
 
 #[test]
@@ -38,7 +57,7 @@ fn every_message_has_its_code_type_and_text() {
         let (code, kind, who) = (message.code(), message.message_type(), message.usually_by());
         writeln!(text, "{code} {kind:<11} {who:<8} {message}").unwrap();
     }
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @"
     1000 information host     create accepted
     1001 information host     delete accepted
     1002 information host     copy accepted
@@ -72,6 +91,16 @@ fn every_message_has_its_code_type_and_text() {
     3001 error       unit     suspended: track 7 of the primary cannot be read
     3002 error       unit     suspended: track 7 of the secondary cannot be written
     3003 error       unit     track 7 cannot be destaged
+    4000 information schedule schedule 5: an image is made
+    4001 information operator schedule 5 added
+    4002 information operator schedule 5 removed
+    4003 information schedule schedule 5 is over
+    4100 warning     schedule schedule 5: a tick is taken 7200 s late, ticks left out: 1
+    4200 error       schedule schedule 5: no secondary is free, no image is made
+    4201 error       schedule schedule 5: no image is made, the pair is restoring: wait for its end
+    4101 warning     schedule schedule 5: passed over, it is in no pair with the primary
+    4102 warning     schedule schedule 5: passed over, a host uses it
+    4103 warning     schedule schedule 5: passed over, its pair is suspended
     ");
 }
 

@@ -1,0 +1,161 @@
+//! Schedules: copies at their times, and secondaries that take turns to form a series of images.
+//!
+//! | noun | file |
+//! |---|---|
+//! | [`Schedule`], [`Scope`], [`Rotation`] | here |
+//! | [`When`], [`Cron`]: when ticks come | `when`, `cron` |
+//! | [`Utc`]: civil time | `civil` |
+//! | the table of schedules, and which tick is due | `table` |
+//! | the job of one tick | `tick` |
+//! | which secondary is next, and its new image | `rotate` |
+//! | [`Image`]: the images there are | `image` |
+//! | [`ScheduleEvent`]: what the history says | `event` |
+//! | what an operator asks of the unit | `operator` |
+//!
+//! The patent has two sentences on this: a copy may be made *at a specified time*, and secondaries may
+//! be *switched one after another* to be *a series of historical records*.
+//!
+//! Invariants:
+//! - No clock is read: the driver's time and the civil time of its start make the civil time of now.
+//! - A schedule has one tick under way at most. Ticks that pass meanwhile, or while nobody asked, are
+//!   one tick afterwards.
+//! - A tick holds one claim, the whole family. Resync and copy are one visit to the family, so nobody
+//!   sees 802 between the old image and the new.
+//! - A tick takes no image while fewer than the schedule's number of complete ones would be left.
+//! - Everything is bounded: schedules by [`UnitConfig::schedules_max`](crate::UnitConfig), the
+//!   secondaries of one by the most that a primary may have.
+
+mod civil;
+mod cron;
+mod error;
+mod event;
+mod image;
+mod operator;
+mod rotate;
+mod table;
+mod tick;
+mod when;
+
+pub use civil::{Utc, UtcError};
+pub use cron::{Cron, CronError, CronField};
+pub use error::ScheduleError;
+pub use event::{Passed, ScheduleEvent};
+pub use image::Image;
+pub use table::ScheduleState;
+pub use when::When;
+
+pub(crate) use table::{Schedules, Tick};
+pub(crate) use tick::{Ticking, tick};
+
+use diptych_format::LdevId;
+use diptych_shared::PairOptions;
+use std::fmt;
+
+/// The number of a schedule, from 1. It is never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScheduleId(pub u32);
+
+impl fmt::Display for ScheduleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a schedule acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// One pair: at each tick its secondary gets the image of that instant.
+    Pair {
+        /// The primary.
+        primary: LdevId,
+        /// The secondary.
+        secondary: LdevId,
+    },
+    /// Pairs of one primary, whose secondaries take turns.
+    Rotation(Rotation),
+}
+
+/// A set of secondaries of one primary that form a series of images: at each tick the oldest image is
+/// replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The primary.
+    pub primary: LdevId,
+    /// The secondaries that take turns.
+    pub secondaries: Vec<LdevId>,
+    /// How many complete images a tick must leave. The secondaries are at least one more: while one
+    /// of them is copied its old image is gone and the new one is not complete.
+    pub images: usize,
+}
+
+impl Scope {
+    /// The primary.
+    pub fn primary(&self) -> LdevId {
+        match self {
+            Self::Pair { primary, .. } | Self::Rotation(Rotation { primary, .. }) => *primary,
+        }
+    }
+
+    /// The secondaries.
+    pub fn secondaries(&self) -> &[LdevId] {
+        match self {
+            Self::Pair { secondary, .. } => std::slice::from_ref(secondary),
+            Self::Rotation(rotation) => &rotation.secondaries,
+        }
+    }
+
+    /// How many complete images a tick must leave.
+    pub fn images(&self) -> usize {
+        match self {
+            Self::Pair { .. } => 0,
+            Self::Rotation(rotation) => rotation.images,
+        }
+    }
+}
+
+/// What is done when.
+///
+/// ```
+/// use diptych_format::LdevId;
+/// use diptych_unit::{Rotation, Schedule, Scope, When};
+///
+/// // Every night into the next of eight volumes: seven nights to go back to.
+/// let secondaries: Vec<_> = (1..=8).map(|no| LdevId::new(1, no)).collect();
+/// let week = Rotation { primary: LdevId::new(0, 0), secondaries, images: 7 };
+/// let schedule = Schedule::new(Scope::Rotation(week), When::Cron("0 2 * * *".parse()?));
+/// assert_eq!(
+///     schedule.to_string(),
+///     "cron 0 2 * * *: 00:00 -> 8 volumes in turn, 7 images"
+/// );
+/// # Ok::<(), diptych_unit::CronError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// What it acts on.
+    pub scope: Scope,
+    /// When its ticks come.
+    pub when: When,
+    /// Pace, lanes and the rest of each copy; `None` leaves those of the pair.
+    pub options: Option<PairOptions>,
+}
+
+impl Schedule {
+    /// A schedule that leaves the pairs their options.
+    pub fn new(scope: Scope, when: When) -> Self {
+        Self { scope, when, options: None }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, when, .. } = self;
+        write!(f, "{when}: {} -> ", scope.primary())?;
+        match scope {
+            Scope::Pair { secondary, .. } => write!(f, "{secondary}"),
+            Scope::Rotation(Rotation { secondaries, images, .. }) => {
+                write!(f, "{} volumes in turn, {images} images", secondaries.len())
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What is wrong with a schedule.
+
+use super::{ScheduleId, Utc};
+use diptych_format::LdevId;
+
+/// Why a schedule is not taken, or not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// There are as many as there may be.
+    #[error("there are {most} schedules already")]
+    TooMany {
+        /// The most there can be.
+        most: usize,
+    },
+    /// No schedule has this number.
+    #[error("there is no schedule {id}")]
+    Unknown {
+        /// The number asked for.
+        id: ScheduleId,
+    },
+    /// It acts on volumes that are no pair.
+    #[error("volumes {primary} and {secondary} are no pair")]
+    NoPair {
+        /// The primary named.
+        primary: LdevId,
+        /// The secondary named.
+        secondary: LdevId,
+    },
+    /// A rotation keeps one image at least.
+    #[error("a rotation keeps at least one image")]
+    NoImages,
+    /// While one secondary is copied, the others have to hold the images.
+    #[error("{images} images need {} secondaries, not {secondaries}", images + 1)]
+    TooFewSecondaries {
+        /// Images to be kept.
+        images: usize,
+        /// Secondaries named.
+        secondaries: usize,
+    },
+    /// A primary cannot have so many.
+    #[error("a primary has at most {most} secondaries, not {secondaries}")]
+    TooManySecondaries {
+        /// Secondaries named.
+        secondaries: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A secondary is named twice.
+    #[error("volume {ldev} is named twice")]
+    Twice {
+        /// The secondary.
+        ldev: LdevId,
+    },
+    /// A copy has at least one lane, and not more than there can be.
+    #[error("a pair has 1 to {most} lanes, not {asked}")]
+    Lanes {
+        /// Lanes asked for.
+        asked: u8,
+        /// The most there can be.
+        most: u8,
+    },
+    /// No tick is left.
+    #[error("no tick comes after {now}")]
+    Over {
+        /// The civil time.
+        now: Utc,
+    },
+}
