@@ -6,17 +6,12 @@ use crate::slot::{Content, copy_blocks};
 use crate::{
     Admission, CacheConfig, CacheCounts, CacheError, DestageNeed, Pin, SlotKey, SlotState,
 };
-use diptych_format::{
-    Answer, BackingId, BlockMask, CheckArea, OwnerId, TrackBuf, TrackPool, TrackRange,
-};
+use diptych_format::{BackingId, BlockMask, CheckArea, TrackBuf, TrackPool, TrackRange, Wakes};
 use diptych_sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use diptych_sync::{Arc, Mutex, MutexGuard};
 use rustc_hash::FxHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-
-/// Whose wait is over, and how it ended: for the driver to deliver, no lock held.
-pub type Wakes = Vec<(OwnerId, Answer)>;
 
 /// What became of a slot that was to be dropped.
 #[derive(Debug, PartialEq, Eq)]

@@ -84,10 +84,11 @@ mod slot;
 mod wait_clean;
 mod write;
 
-pub use cache::{Cache, DropOutcome, Wakes};
+pub use cache::{Cache, DropOutcome};
 pub use config::CacheConfig;
 pub use counts::{CacheCounts, DestageNeed};
 pub use destage::Destage;
+pub use diptych_format::Wakes;
 pub use error::CacheError;
 pub use pin::Pin;
 pub use room::{Admission, Admit};

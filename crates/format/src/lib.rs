@@ -47,6 +47,6 @@ pub use id::{
 pub use mask::BlockMask;
 pub use print::{BlockPrinter, TrackPrinter};
 pub use range::{BlockRange, TrackRange};
-pub use seam::{Answer, Need, Resource, Step, Wait, Work};
+pub use seam::{Answer, Need, Resource, Step, Wait, Wakes, Work};
 pub use time::Time;
 pub use track::{TrackBuf, TrackPool};

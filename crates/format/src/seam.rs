@@ -1,6 +1,6 @@
 //! What a job asks of the driver that turns its crank.
 
-use crate::{DriveNo, SectorNo};
+use crate::{DriveNo, OwnerId, SectorNo};
 
 /// What a job does next. `E` is the unit's effect, `O` what the job is for.
 #[derive(Debug)]
@@ -49,6 +49,9 @@ pub enum Answer {
     /// It never will be: the unit stops, or what was waited for failed.
     Cancelled,
 }
+
+/// Owners whose wait is over, and how it ended: for the driver to deliver, no lock held.
+pub type Wakes = Vec<(OwnerId, Answer)>;
 
 /// A thing that one effect at a time uses, for timing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,11 +2,8 @@
 
 use crate::FamilyState;
 use crate::family::Family;
-use diptych_format::{Answer, FamilyId, OwnerId, TrackRange};
+use diptych_format::{Answer, FamilyId, OwnerId, TrackRange, Wakes};
 use diptych_sync::Arc;
-
-/// Owners whose wait is over, and how. Whoever gets them delivers them.
-pub type Wakes = Vec<(OwnerId, Answer)>;
 
 pub(crate) fn granted(owners: Vec<OwnerId>) -> Wakes {
     owners.into_iter().map(|owner| (owner, Answer::Granted)).collect()

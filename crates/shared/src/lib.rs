@@ -75,8 +75,9 @@ mod regroup;
 mod volume;
 
 pub use change::{Change, Transition};
-pub use claim::{Claim, Claimed, QueuedClaim, Wakes};
+pub use claim::{Claim, Claimed, QueuedClaim};
 pub use claims::{ClaimTable, Grant};
+pub use diptych_format::Wakes;
 pub use error::SharedError;
 pub use family::FamilyState;
 pub use map::TrackMap;

@@ -1,10 +1,10 @@
 //! Shared memory 110: the directory of volumes, and the way to their families.
 
-use crate::claim::{Claim, Claimed, QueuedClaim, Wakes, granted};
+use crate::claim::{Claim, Claimed, QueuedClaim, granted};
 use crate::family::Family;
 use crate::pair_numbers::{MAX_PAIRS, PairNumbers};
 use crate::{FamilyState, Grant, SharedError, Volume};
-use diptych_format::{Answer, FamilyId, LdevId, OwnerId, PairId, TrackRange};
+use diptych_format::{Answer, FamilyId, LdevId, OwnerId, PairId, TrackRange, Wakes};
 use diptych_sync::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
 

@@ -4,10 +4,10 @@
 //! wait are moved: their owners are answered [`Answer::Moved`] and ask again, and are led to the
 //! family the volume is in by then.
 
-use crate::claim::{Claim, Wakes};
+use crate::claim::Claim;
 use crate::family::Family;
 use crate::{FamilyState, SharedMemory};
-use diptych_format::Answer;
+use diptych_format::{Answer, Wakes};
 use diptych_sync::{Arc, Mutex, mutant};
 
 impl SharedMemory {

@@ -1,8 +1,8 @@
 //! A job: one flowchart, as a state machine that a driver turns.
 
 use crate::Effect;
-use crate::mailbox::{Ask, Mailbox, Reply, Role, Wakes};
-use diptych_format::{OwnerId, Step, Time};
+use crate::mailbox::{Ask, Mailbox, Reply, Role};
+use diptych_format::{OwnerId, Step, Time, Wakes};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -81,6 +81,7 @@ mod unit;
 
 pub use changed::{Changed, ChangedMap, ChangedQuery};
 pub use config::UnitConfig;
+pub use diptych_format::Wakes;
 pub use effect::{Effect, Event, Plant};
 pub use error::UnitError;
 pub use history::{
@@ -88,7 +89,7 @@ pub use history::{
     Reason,
 };
 pub use job::Job;
-pub use mailbox::{Reply, Wakes};
+pub use mailbox::Reply;
 
 pub(crate) use mailbox::Mailbox;
 pub use schedule::{

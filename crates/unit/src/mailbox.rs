@@ -3,14 +3,11 @@
 use crate::{Effect, Event};
 use diptych_dka as dka;
 use diptych_drr as drr;
-use diptych_format::{Answer, OwnerId, PairId, Time, Wait};
+use diptych_format::{Answer, OwnerId, PairId, Time, Wait, Wakes};
 use diptych_sync::HandOff;
 use diptych_sync::atomic::{AtomicU64, Ordering};
 use std::future::poll_fn;
 use std::task::Poll;
-
-/// Owners whose wait is over, and how.
-pub type Wakes = Vec<(OwnerId, Answer)>;
 
 /// Whom a job works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
