@@ -301,7 +301,7 @@ fn host_error(error: &HostError) -> String {
 
 const FAILED: [&str; 2] = ["medium", "drive"];
 /// What hosts and operators are refused by; the commands' reasons come from their answer blocks.
-const REFUSED: [&str; 15] = [
+const REFUSED: [&str; 17] = [
     "secondary",
     "reserved",
     "blocked",
@@ -313,6 +313,8 @@ const REFUSED: [&str; 15] = [
     "busy",
     "no-pair",
     "no-image",
+    "group-twice",
+    "too-many-groups",
     "paired",
     "volume-paired",
     "volume-claimed",

@@ -64,6 +64,10 @@ pub(crate) enum PlayError {
     Area { area: BlockRange, most: u64 },
     #[error("a host needs a volume to write to: on = [\"00:00\"]")]
     WritesNowhere,
+    #[error(
+        "there is no group {name:?}: make it by a step group, or write a pair as \"00:00 -> 00:01\""
+    )]
+    NoGroupNamed { name: String },
     #[error("only a group command, whose pairs are a list, has drain-limit and barrier-max")]
     NoGroup,
     #[error("there was no copy command that was accepted since the host {name:?} began")]

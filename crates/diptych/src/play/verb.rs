@@ -3,7 +3,7 @@
 use super::PlayError;
 use super::answer::{Answer, Expect};
 use super::stage::Stage;
-use super::verbs::{changed, command, host, load, look, operator, time};
+use super::verbs::{changed, command, group, host, load, look, operator, time};
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;
@@ -83,6 +83,10 @@ const VERBS: &[(&str, Reader)] = &[
     ("reserve", reader::<operator::Reserve>),
     ("unreserve", reader::<operator::Unreserve>),
     ("release", reader::<operator::Release>),
+    ("format", reader::<operator::Format>),
+    ("accept", reader::<operator::Accept>),
+    ("group", reader::<group::DefineGroup>),
+    ("ungroup", reader::<group::Ungroup>),
     ("fault", reader::<operator::PlanFault>),
     ("heal", reader::<operator::Heal>),
     ("wait", reader::<time::Wait>),

@@ -2,6 +2,7 @@
 
 pub(crate) mod changed;
 pub(crate) mod command;
+pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod load;
 pub(crate) mod look;

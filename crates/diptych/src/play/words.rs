@@ -2,12 +2,17 @@
 //!
 //! Each is read from one TOML value. A message says how the word is written.
 
-use diptych::format::{BlockNo, BlockRange, Geometry, LdevId, TrackNo};
-use diptych::shared::{Pace, PaceLimit, TrackMap};
+mod names;
+mod tracks;
+mod units;
+
+pub(crate) use names::{GroupWord, Ldev, NewPair, PairName, Target};
+pub(crate) use tracks::{Blocks, CountWanted, Tracks, TracksWanted};
+pub(crate) use units::{LimitWord, PaceWord, Size, Span};
+
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
-use std::str::FromStr;
 
 /// A word that is not written as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +26,10 @@ pub(crate) enum WordError {
         "a pair is written primary -> secondary, as in \"00:00 -> 00:01\" or \"00:00 -> auto\""
     )]
     NewPair,
+    #[error(
+        "a command is for a pair, as \"00:00 -> 00:01\", a list of pairs, or a group by its name"
+    )]
+    Target,
     #[error("tracks are written as in 4, \"0-3\", \"0-3, 7\" or \"all\"")]
     Tracks,
     #[error("a count is written as in 8 or \"8-12\"")]
@@ -39,362 +48,6 @@ pub(crate) enum WordError {
         "a limit is a number of tracks a second, as in \"200/s\", or an added latency, as in \"500us\""
     )]
     Limit,
-}
-
-/// A volume, as `"00:1A"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Ldev(pub(crate) LdevId);
-
-impl TryFrom<String> for Ldev {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        text.parse().map(Self).map_err(|_| WordError::Volume)
-    }
-}
-
-impl fmt::Display for Ldev {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A pair, as `"00:00 -> 00:01"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct PairName {
-    pub(crate) primary: LdevId,
-    pub(crate) secondary: LdevId,
-}
-
-impl TryFrom<String> for PairName {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        let (primary, secondary) = text.split_once("->").ok_or(WordError::Pair)?;
-        let volume = |text: &str| text.trim().parse().map_err(|_| WordError::Pair);
-        Ok(Self { primary: volume(primary)?, secondary: volume(secondary)? })
-    }
-}
-
-impl fmt::Display for PairName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {}", self.primary, self.secondary)
-    }
-}
-
-/// A pair to create: `"00:00 -> 00:01"`, or `"00:00 -> auto"`, where the unit chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum NewPair {
-    Named(PairName),
-    Auto(LdevId),
-}
-
-impl TryFrom<String> for NewPair {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        match text.split_once("->") {
-            Some((primary, "auto" | " auto")) => {
-                primary.trim().parse().map(Self::Auto).map_err(|_| WordError::NewPair)
-            }
-            _ => text.try_into().map(Self::Named).map_err(|_| WordError::NewPair),
-        }
-    }
-}
-
-impl fmt::Display for NewPair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(pair) => pair.fmt(f),
-            Self::Auto(primary) => write!(f, "{primary} -> auto"),
-        }
-    }
-}
-
-/// From first to last, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    first: u64,
-    last: u64,
-}
-
-impl FromStr for Run {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let number = |text: &str| text.trim().parse::<u64>().map_err(drop);
-        let (first, last) = match text.split_once('-') {
-            Some((first, last)) => (number(first)?, number(last)?),
-            None => (number(text)?, number(text)?),
-        };
-        if first <= last && last < u64::MAX { Ok(Self { first, last }) } else { Err(()) }
-    }
-}
-
-impl fmt::Display for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, last } = self;
-        if first == last { first.fmt(f) } else { write!(f, "{first}-{last}") }
-    }
-}
-
-/// Tracks of a volume: `4`, `"0-3"`, `"0-3, 7"` or `"all"`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tracks {
-    All,
-    These(Vec<TrackRun>),
-}
-
-/// Tracks that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TrackRun(Run);
-
-impl Tracks {
-    fn one(track: u64) -> Self {
-        Self::These(vec![TrackRun(Run { first: track, last: track })])
-    }
-
-    /// Whether the track is one of them.
-    pub(crate) fn contains(&self, track: u64) -> bool {
-        match self {
-            Self::All => true,
-            Self::These(runs) => runs.iter().any(|TrackRun(r)| (r.first..=r.last).contains(&track)),
-        }
-    }
-
-    /// The blocks of these tracks, run by run; up to the last block of the volume where a run ends
-    /// with its last track. A run past the end stays past the end.
-    pub(crate) fn blocks(&self, geometry: Geometry) -> Vec<BlockRange> {
-        let Self::These(runs) = self else { return vec![geometry.all_blocks()] };
-        let (per_track, tracks) = (geometry.blocks_per_track(), geometry.track_count());
-        let blocks = |&TrackRun(Run { first, last }): &TrackRun| {
-            let start = first.saturating_mul(per_track);
-            let end = if last + 1 == tracks {
-                geometry.block_count()
-            } else {
-                (last + 1).saturating_mul(per_track)
-            };
-            BlockRange { start: BlockNo(start), end: BlockNo(end) }
-        };
-        runs.iter().map(blocks).collect()
-    }
-
-    /// The tracks of a map, as they are written here.
-    pub(crate) fn of_map(map: &TrackMap) -> Self {
-        if map.count() == map.track_count() {
-            return Self::All;
-        }
-        let run = |range: diptych::format::TrackRange| {
-            TrackRun(Run { first: range.start.0, last: range.end.0 - 1 })
-        };
-        Self::These(map.runs().map(run).collect())
-    }
-}
-
-impl FromStr for Tracks {
-    type Err = WordError;
-
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        match text.trim() {
-            "all" => Ok(Self::All),
-            "none" => Ok(Self::These(Vec::new())),
-            list => {
-                let run = |text: &str| text.parse().map(TrackRun).map_err(|()| WordError::Tracks);
-                list.split(',').map(run).collect::<Result<_, _>>().map(Self::These)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Tracks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::These(runs) if runs.is_empty() => f.write_str("none"),
-            Self::These(runs) => {
-                let runs: Vec<_> = runs.iter().map(|TrackRun(run)| run.to_string()).collect();
-                f.write_str(&runs.join(", "))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Tracks {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        number_or_text(from, WordError::Tracks, |n| Ok(Self::one(n)), str::parse)
-    }
-}
-
-/// Blocks of a volume that follow each other: `4` or `"96-103"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Blocks(Run);
-
-impl Blocks {
-    pub(crate) fn range(self) -> BlockRange {
-        BlockRange { start: BlockNo(self.0.first), end: BlockNo(self.0.last + 1) }
-    }
-}
-
-impl fmt::Display for Blocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<'de> Deserialize<'de> for Blocks {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let one = |n| if n < u64::MAX { Ok(Run { first: n, last: n }) } else { Err(()) };
-        let bad = |()| WordError::Blocks;
-        let text = |text: &str| text.parse().map(Self).map_err(bad);
-        number_or_text(from, WordError::Blocks, |n| one(n).map(Self).map_err(bad), text)
-    }
-}
-
-/// How many tracks of a map are set, as a number; or which, as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TracksWanted {
-    Count(u64),
-    These(Tracks),
-}
-
-impl TracksWanted {
-    /// What is found instead, if anything else is.
-    pub(crate) fn difference(&self, name: &str, found: &TrackMap) -> Option<String> {
-        match self {
-            Self::Count(count) if *count == found.count() => None,
-            Self::Count(count) => {
-                let (of, tracks) = (found.count(), Tracks::of_map(found));
-                Some(format!("{name} has {of} tracks ({tracks}), expected {count}"))
-            }
-            Self::These(tracks) => {
-                let is_so = |no| tracks.contains(no) == found.get(TrackNo(no));
-                let found_tracks = Tracks::of_map(found);
-                (!(0..found.track_count()).all(is_so))
-                    .then(|| format!("{name} is {found_tracks}, expected {tracks}"))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for TracksWanted {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = |text: &str| text.parse().map(Self::These);
-        number_or_text(from, WordError::Tracks, |n| Ok(Self::Count(n)), text)
-    }
-}
-
-/// A number, or from one number to another: `8`, `"8-12"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CountWanted(Run);
-
-impl CountWanted {
-    /// What is found instead, if anything else is.
-    pub(crate) fn difference(self, name: &str, found: u64) -> Option<String> {
-        let Run { first, last } = self.0;
-        let other = !(first..=last).contains(&found);
-        other.then(|| format!("{name} is {found}, expected {}", self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for CountWanted {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let one = |n| Ok(Self(Run { first: n, last: n }));
-        let text = |text: &str| text.parse().map(Self).map_err(|()| WordError::Count);
-        number_or_text(from, WordError::Count, one, text)
-    }
-}
-
-/// A time that passes, as `"10 ms"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Span {
-    pub(crate) ns: u64,
-}
-
-const SECOND_NS: u64 = 1_000_000_000;
-const SPANS: [(&str, u64); 7] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", SECOND_NS),
-    ("min", 60 * SECOND_NS),
-    ("h", 3_600 * SECOND_NS),
-    ("d", 86_400 * SECOND_NS),
-];
-
-impl TryFrom<String> for Span {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        with_unit(&text, &SPANS).map(|ns| Self { ns }).ok_or(WordError::Span)
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ns == 0 {
-            return f.write_str("0 s");
-        }
-        let fits = |&&(_, unit): &&(&str, u64)| self.ns.is_multiple_of(unit);
-        let (name, unit) = SPANS.iter().rev().find(fits).expect("nanoseconds always fit");
-        write!(f, "{} {name}", self.ns / unit)
-    }
-}
-
-/// Bytes, as `"768 KiB"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Size {
-    pub(crate) bytes: u64,
-}
-
-impl TryFrom<String> for Size {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
-        with_unit(&text, &units).map(|bytes| Self { bytes }).ok_or(WordError::Size)
-    }
-}
-
-/// A whole number and one of these units.
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = text[digits.len()..].trim();
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    digits.trim().parse::<u64>().ok()?.checked_mul(*factor)
-}
-
-/// A pace: `"slow"`, `"medium"`, `"fast"`, or 1 to 15.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PaceWord(pub(crate) Pace);
-
-impl<'de> Deserialize<'de> for PaceWord {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bad = || WordError::Pace;
-        let of_number = |n: u64| {
-            let pace = u8::try_from(n).ok().and_then(|n| Pace::try_from(n).ok());
-            pace.map(Self).ok_or_else(bad)
-        };
-        let of_text = |text: &str| text.parse().map(Self).map_err(|_| bad());
-        number_or_text(from, WordError::Pace, of_number, of_text)
-    }
-}
-
-/// A limit of a copy: `"200/s"` or `"500us"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct LimitWord(pub(crate) PaceLimit);
-
-impl TryFrom<String> for LimitWord {
-    type Error = WordError;
-
-    fn try_from(text: String) -> Result<Self, WordError> {
-        text.parse().map(Self).map_err(|_| WordError::Limit)
-    }
 }
 
 /// One word, or a list of them.
@@ -490,6 +143,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use diptych::format::Geometry;
 
     #[derive(serde::Deserialize)]
     struct One<T> {

@@ -6,10 +6,11 @@ use crate::play::PlayError;
 use crate::play::answer::{Answer, Expect};
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
-use crate::play::words::{Ldev, LimitWord, NewPair, OneOrMany, PaceWord, PairName, Span};
+use crate::play::words::{Ldev, LimitWord, NewPair, OneOrMany, PaceWord, PairName, Span, Target};
 use diptych::cha::{
     Command, CommandCode, CreateAuto, GroupCommand, GroupOutcome, HostOp, HostReply, Outcome,
 };
+use diptych::format::LdevId;
 use diptych::shared::PairOptions;
 use serde::Deserialize;
 use std::fmt;
@@ -37,7 +38,7 @@ pub(crate) struct Create {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Copy {
-    copy: OneOrMany<PairName>,
+    copy: OneOrMany<Target>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
@@ -51,7 +52,7 @@ pub(crate) struct Copy {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Resync {
-    resync: OneOrMany<PairName>,
+    resync: OneOrMany<Target>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
@@ -63,7 +64,7 @@ pub(crate) struct Resync {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Restore {
-    restore: OneOrMany<PairName>,
+    restore: OneOrMany<Target>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
@@ -75,7 +76,7 @@ pub(crate) struct Restore {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct QuickRestore {
-    quick_restore: OneOrMany<PairName>,
+    quick_restore: OneOrMany<Target>,
     pace: Option<PaceWord>,
     lanes: Option<u8>,
     limit: Option<LimitWord>,
@@ -89,7 +90,7 @@ pub(crate) struct QuickRestore {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Suspend {
-    suspend: OneOrMany<PairName>,
+    suspend: OneOrMany<Target>,
     drain_limit: Option<Span>,
     barrier_max: Option<Span>,
 }
@@ -98,7 +99,7 @@ pub(crate) struct Suspend {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delete {
-    delete: OneOrMany<PairName>,
+    delete: OneOrMany<Target>,
     #[serde(default)]
     force: bool,
 }
@@ -147,22 +148,28 @@ impl Order {
         Self { code, options, freeze: false, force: false, drain_limit: None, barrier_max: None }
     }
 
-    /// Gives the command for a pair, or for the pairs of a list at one instant.
-    fn give(self, stage: &mut Stage, pairs: &OneOrMany<PairName>) -> Result<Happened, PlayError> {
+    /// Gives the command for a pair, or at one instant for the pairs of a list or of a group.
+    fn give(self, stage: &mut Stage, targets: &OneOrMany<Target>) -> Result<Happened, PlayError> {
         let Self { code, options, freeze, force, .. } = self;
-        if pairs.is_list {
-            return self.give_to_group(stage, &pairs.words);
-        }
+        let pair = match targets.words[..] {
+            [Target::Pair(pair)] if !targets.is_list => pair,
+            _ => {
+                let pairs = pairs_of(stage, &targets.words)?;
+                return self.give_to_group(stage, pairs);
+            }
+        };
         if self.drain_limit.is_some() || self.barrier_max.is_some() {
             return Err(PlayError::NoGroup);
         }
-        let [pair] = pairs.words[..] else { return Err(PlayError::NoGroup) };
         let command = Command { freeze, force, ..command(code, pair).with_options(options) };
         Ok(Answer::of(&stage.ask(HostOp::Command(command))?).into())
     }
 
-    fn give_to_group(self, stage: &mut Stage, pairs: &[PairName]) -> Result<Happened, PlayError> {
-        let pairs = pairs.iter().map(|pair| (pair.primary, pair.secondary)).collect();
+    fn give_to_group(
+        self,
+        stage: &mut Stage,
+        pairs: Vec<(LdevId, LdevId)>,
+    ) -> Result<Happened, PlayError> {
         let command = GroupCommand {
             options: self.options,
             freeze: self.freeze,
@@ -183,6 +190,22 @@ impl Order {
         }
         Ok(happened)
     }
+}
+
+/// All pairs of these, those of a group in its place.
+fn pairs_of(stage: &Stage, targets: &[Target]) -> Result<Vec<(LdevId, LdevId)>, PlayError> {
+    let mut pairs = Vec::new();
+    for target in targets {
+        match target {
+            Target::Pair(PairName { primary, secondary }) => pairs.push((*primary, *secondary)),
+            Target::Group(name) => {
+                let named = stage.unit().group(&name.0);
+                let unknown = || PlayError::NoGroupNamed { name: name.to_string() };
+                pairs.extend(named.ok_or_else(unknown)?);
+            }
+        }
+    }
+    Ok(pairs)
 }
 
 impl Act for Create {

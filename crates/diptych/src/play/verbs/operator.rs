@@ -45,6 +45,20 @@ pub(crate) struct Release {
     release: Ldev,
 }
 
+/// Formats a volume.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Format {
+    format: Ldev,
+}
+
+/// Accepts the contents of a volume as they are.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Accept {
+    accept: Ldev,
+}
+
 /// Plans a fault of the drive under a volume.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +187,27 @@ impl Act for Release {
     }
 }
 
+impl Act for Format {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        Ok(Answer::of(&stage.ask(HostOp::Format { ldev: self.format.0 })?).into())
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Done)
+    }
+}
+
+impl Act for Accept {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let done = stage.unit().accept_contents(self.accept.0, stage.now());
+        Ok(Answer::of_operator(done).into())
+    }
+
+    fn default_expect(&self) -> Option<Expect> {
+        Some(Expect::Done)
+    }
+}
+
 impl Act for PlanFault {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let home = stage.home(self.fault.0)?;
@@ -224,6 +259,18 @@ impl fmt::Display for Unreserve {
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "release {}", self.release)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "format {}", self.format)
+    }
+}
+
+impl fmt::Display for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "accept {}", self.accept)
     }
 }
 
