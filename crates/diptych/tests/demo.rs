@@ -184,7 +184,7 @@ fn help() {
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).unwrap();
     let trimmed: Vec<_> = help.lines().map(str::trim_end).collect();
-    insta::assert_snapshot!(trimmed.join("\n"), @r"
+    insta::assert_snapshot!(trimmed.join("\n"), @"
     Copy a volume under writers, and check every block of what the secondary got.
 
     An image is imported as a primary volume. While writers overwrite it, a pair is created and the
@@ -212,6 +212,10 @@ fn help() {
               Pace of the copying: slow, medium, fast, or 1 to 15 tracks an elemental copy
 
               [default: fast]
+
+          --limit <LIMIT>
+              Limit of the copying: tracks a second, as 200/s, or how much longer hosts may wait, as
+              500us
 
           --lanes <N>
               Jobs that copy for the pair at once

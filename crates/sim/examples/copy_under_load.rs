@@ -1,8 +1,9 @@
-//! A copy while hosts write, in virtual time: what each pace costs whom.
+//! A copy while hosts read and write, in virtual time: what each pace, and each limit, costs whom.
 //!
-//! Two drives, a primary on one and its secondary on the other, 640 tracks. The hosts write 4 KiB to
-//! random places while the image is copied; a write to a track that is still to be copied has it
-//! copied first (Fig. 9). Fast copies end soon and use the drives more; slow ones leave them to others.
+//! Two drives, a primary on one and its secondary on the other, 640 tracks. The hosts read and write
+//! 4 KiB at random places while the image is copied. A write to a track that is still to be copied has it
+//! copied first (Fig. 9); a read waits at the drive if a lane is there. Fast copies end soon and use the
+//! drives more, slow ones leave them to others; a limit says how much more, or how long hosts may wait.
 //!
 //! `cargo run --example copy_under_load -p diptych-sim`
 #![allow(clippy::print_stdout, reason = "the table is what the example is for")]
@@ -10,8 +11,8 @@
 use diptych_cha::{Command, CommandCode, HostOp};
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
-use diptych_format::{BlockNo, Geometry, LdevId, Time};
-use diptych_shared::{Pace, PairOptions, PairStatus};
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
+use diptych_shared::{Pace, PaceLimit, PairOptions, PairStatus};
 use diptych_sim::{Answered, Driver, Sim, SimConfig, SplitMix64, fill_blocks};
 use diptych_unit::{Plant, Unit, UnitConfig};
 use std::cell::RefCell;
@@ -27,18 +28,23 @@ const THINK_NS: u64 = 10_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!(
-        "pace    copy took  writes  mean wait  before-write copies  primary's drive  secondary's"
+        "pace    limit  copy took requests  mean wait   p99  before-write    primary   secondary"
     );
-    println!("             (ms)             (us)                              (busy)       (busy)");
+    println!(
+        "                    (ms)                (us)  (us)        copies     (busy)      (busy)"
+    );
     for pace in [Pace::SLOW, Pace::MEDIUM, Pace::FAST] {
-        println!("{}", row(pace)?);
+        println!("{}", row(pace, None)?);
+    }
+    for limit in ["200/s", "300us", "2ms"] {
+        println!("{}", row(Pace::FAST, Some(limit.parse()?))?);
     }
     Ok(())
 }
 
-fn row(pace: Pace) -> Result<String, Box<dyn Error>> {
+fn row(pace: Pace, limit: Option<PaceLimit>) -> Result<String, Box<dyn Error>> {
     let mut sim = new_sim()?;
-    let options = PairOptions { pace, ..PairOptions::default() };
+    let options = PairOptions { pace, limit, ..PairOptions::default() };
     let create = Command::new(CommandCode::Create, PRIMARY, SECONDARY).without_initial_copy();
     let copy = Command::new(CommandCode::Copy, PRIMARY, SECONDARY).with_options(options);
     for command in [create, copy] {
@@ -62,10 +68,13 @@ fn row(pace: Pace) -> Result<String, Box<dyn Error>> {
         used as f64 / took_ns as f64 * 100.0
     };
     let pair = sim.unit().pair(PRIMARY, SECONDARY).expect("the pair just copied");
-    let waits = waits.borrow();
+    let mut waits = waits.take();
+    waits.sort_unstable();
     let mean_us = waits.iter().sum::<u64>() as f64 / waits.len().max(1) as f64 / 1e3;
+    let p99_us = waits.get(waits.len() * 99 / 100).map_or(0.0, |ns| *ns as f64 / 1e3);
+    let limit = limit.map_or_else(String::new, |limit| limit.to_string());
     Ok(format!(
-        "{pace:<7} {:>9.1} {:>7} {mean_us:>10.1} {:>20} {:>15.1}% {:>11.1}%",
+        "{pace:<7} {limit:<6} {:>9.1} {:>8} {mean_us:>10.1} {p99_us:>5.0} {:>13} {:>9.1}% {:>10.1}%",
         took_ns as f64 / 1e6,
         waits.len(),
         pair.protected_tracks,
@@ -102,8 +111,13 @@ fn add_host(sim: &mut Sim, seed: u64, waits: Rc<RefCell<Vec<u64>>>) -> Result<()
         waits.borrow_mut().extend(last.map(Answered::latency_ns));
         let block = BlockNo(random.below(TRACKS * 16) * 8);
         let data = fill_blocks(random.next_u64(), 8);
-        let think_ns = THINK_NS / 2 + random.below(THINK_NS);
-        Some((now + think_ns, HostOp::Write { ldev: PRIMARY, block, data }))
+        let at = now + THINK_NS / 2 + random.below(THINK_NS);
+        let op = if random.flip() {
+            HostOp::Write { ldev: PRIMARY, block, data }
+        } else {
+            HostOp::Read { ldev: PRIMARY, blocks: BlockRange::new(block, 8) }
+        };
+        Some((at, op))
     };
     Ok(sim.add_host(Box::new(host))?)
 }

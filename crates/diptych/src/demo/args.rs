@@ -1,7 +1,7 @@
 //! The options of `diptych demo`.
 
 use diptych::format::Emulation;
-use diptych::shared::Pace;
+use diptych::shared::{Pace, PaceLimit};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -43,6 +43,10 @@ pub(crate) struct DemoArgs {
     /// Pace of the copying: slow, medium, fast, or 1 to 15 tracks an elemental copy
     #[arg(long, default_value = "fast")]
     pub(crate) pace: Pace,
+
+    /// Limit of the copying: tracks a second, as 200/s, or how much longer hosts may wait, as 500us
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) limit: Option<PaceLimit>,
 
     /// Jobs that copy for the pair at once
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]

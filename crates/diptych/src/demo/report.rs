@@ -59,6 +59,7 @@ pub(crate) struct VolumeReport {
     pub(crate) track_bytes: u64,
     pub(crate) pace: String,
     pub(crate) lanes: u8,
+    pub(crate) limit: Option<String>,
     pub(crate) writers: u16,
     pub(crate) cache_bytes: u64,
 }
@@ -76,6 +77,7 @@ impl VolumeReport {
             track_bytes: geometry.track_bytes() as u64,
             pace: args.pace.to_string(),
             lanes: args.lanes,
+            limit: args.limit.map(|limit| limit.to_string()),
             writers: args.writers,
             cache_bytes: args.cache,
         }

@@ -85,7 +85,8 @@ impl Rig {
             let path = LuPath::new(port, Lun(lun));
             cha.change_lu_map(|map| map.add(path, ldev)).expect("a free path of a port it has");
         }
-        let options = PairOptions { pace: args.pace, lanes: args.lanes, ..PairOptions::default() };
+        let (pace, lanes, limit) = (args.pace, args.lanes, args.limit);
+        let options = PairOptions { pace, lanes, limit, ..PairOptions::default() };
         let rt = Rt::start(unit, plant, RtConfig::default())?;
         let (resting, rested, kept) = (Mutex::new(()), Condvar::new(), Mutex::new(kept));
         Ok(Self { rt, cha, port, geometry, options, raw, dir, kept, first_error, resting, rested })

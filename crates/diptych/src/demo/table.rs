@@ -96,6 +96,7 @@ fn volume(table: &mut Table, report: &Report) {
     table.row("volumes", &format!("{} of {} tracks", volume.emulation, grouped(volume.tracks)));
     table.count("bytes a track", volume.track_bytes);
     table.row("pace, lanes", &format!("{}, {}", volume.pace, volume.lanes));
+    volume.limit.iter().for_each(|limit| table.row("limit", limit));
     table.count("writers", u64::from(volume.writers));
     table.count("cache bytes", volume.cache_bytes);
     table.row("seed", &report.seed.to_string());
