@@ -11,8 +11,9 @@
 //! | [`FileDrive`] | a sparse drive in a file |
 //! | [`Fault`] | a drive that goes wrong as a [`FaultPlan`] says |
 //! | [`Trace`] | a drive that records the requests to it |
+//! | [`PowerCut`] | a drive with a volatile cache, whose power can be cut |
 //!
-//! [`Fault`] and [`Trace`] wrap any drive and are drives themselves, so they stack in any order.
+//! [`Fault`], [`Trace`] and [`PowerCut`] wrap any drive and are drives themselves, so they stack in any order.
 //!
 //! # What a drive can hide
 //!
@@ -57,6 +58,7 @@ mod fault;
 mod file;
 mod memory;
 mod op;
+mod power_cut;
 mod range;
 mod ring;
 mod trace;
@@ -68,5 +70,6 @@ pub use fault::{Fault, FaultEffect, FaultEvent, FaultKind, FaultPlan, FaultRule,
 pub use file::FileDrive;
 pub use memory::MemoryDrive;
 pub use op::Op;
+pub use power_cut::{PowerCut, UnflushedSector};
 pub use range::SectorRange;
 pub use trace::{Trace, TraceEntry};
