@@ -139,6 +139,11 @@ impl Answer {
         }
     }
 
+    /// An operator was refused what was asked.
+    pub(crate) fn refused(error: &(impl fmt::Debug + fmt::Display)) -> Self {
+        Self::Refused { name: variant(error), text: error.to_string() }
+    }
+
     /// What an operator's step came to.
     pub(crate) fn of_operator(done: Result<(), UnitError>) -> Self {
         match done {
@@ -301,7 +306,7 @@ fn host_error(error: &HostError) -> String {
 
 const FAILED: [&str; 2] = ["medium", "drive"];
 /// What hosts and operators are refused by; the commands' reasons come from their answer blocks.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 23] = [
     "secondary",
     "reserved",
     "blocked",
@@ -319,6 +324,12 @@ const REFUSED: [&str; 17] = [
     "volume-paired",
     "volume-claimed",
     "unknown-volume",
+    "over",
+    "twice",
+    "no-images",
+    "too-few-secondaries",
+    "too-many",
+    "unknown",
 ];
 
 fn strings(names: &[&str]) -> Vec<String> {

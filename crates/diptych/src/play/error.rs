@@ -8,7 +8,7 @@ use diptych::device::{DeviceError, PlanError};
 use diptych::format::{BlockRange, LdevId, TrackNo};
 use diptych::rt::RtError;
 use diptych::sim::SimError;
-use diptych::unit::UnitError;
+use diptych::unit::{UnitError, Utc};
 use std::io;
 use std::path::PathBuf;
 
@@ -68,6 +68,20 @@ pub(crate) enum PlayError {
         "there is no group {name:?}: make it by a step group, or write a pair as \"00:00 -> 00:01\""
     )]
     NoGroupNamed { name: String },
+    #[error("there is a schedule {name:?} already")]
+    ScheduleExists { name: String },
+    #[error("there is no schedule {name:?}: it begins with a step schedule")]
+    NoSchedule { name: String },
+    #[error(
+        "the schedule {name:?} is of one pair, or of a list of pairs of one primary with keep = 7 or so"
+    )]
+    NoScope { name: String },
+    #[error("the schedule {name:?} has one of at, cron and every")]
+    NoWhen { name: String },
+    #[error("every is whole seconds, at least one and at most 2^32")]
+    Every,
+    #[error("it is {now} already")]
+    Past { now: Utc },
     #[error("only a group command, whose pairs are a list, has drain-limit and barrier-max")]
     NoGroup,
     #[error("there was no copy command that was accepted since the host {name:?} began")]

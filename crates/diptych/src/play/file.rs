@@ -3,7 +3,7 @@
 use super::PlayError;
 use super::answer::Expect;
 use super::verb::{self, Act};
-use super::words::{Ldev, Size, Span};
+use super::words::{Ldev, Size, Span, UtcWord};
 use diptych::format::{BLOCK_BYTES, Emulation, Geometry, GeometryError, LdevId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -82,6 +82,8 @@ pub(crate) struct UnitTable {
     pub(crate) lanes_max: u8,
     pub(crate) group_pairs_max: usize,
     pub(crate) history_max: usize,
+    /// The civil time at which it starts.
+    pub(crate) start: Option<UtcWord>,
     pub(crate) copy_rest: Span,
     pub(crate) destage_delay: Span,
 }
@@ -97,6 +99,7 @@ impl Default for UnitTable {
             lanes_max: unit.lanes_max,
             group_pairs_max: unit.group_pairs_max,
             history_max: unit.history_max,
+            start: None,
             copy_rest: Span { ns: unit.copy_rest_ns },
             // Short, so that a scenario that settles in real time does not stand still.
             destage_delay: Span { ns: 5_000_000 },

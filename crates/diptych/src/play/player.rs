@@ -117,6 +117,7 @@ fn what_is_left(stage: &mut Stage, scenario: &Scenario) -> Result<Option<String>
     for name in stage.loads.keys().cloned().collect::<Vec<_>>() {
         stage.stop_load(&name)?;
     }
+    stage.end_schedules();
     stage.settle()?;
     let stuck = stage.stuck_jobs();
     if stuck > 0 {

@@ -5,8 +5,9 @@ use super::file::{Scenario, Step};
 use super::player::Tally;
 use super::stage::Setting;
 use super::verb::Happened;
+use super::words::UtcWord;
 use diptych::format::Time;
-use diptych::unit::HistoryEntry;
+use diptych::unit::{HistoryEntry, Utc};
 use serde_json::json;
 use std::io::Write;
 
@@ -40,11 +41,13 @@ pub(crate) struct Report<'a> {
     out: &'a mut dyn Write,
     style: Style,
     time: &'static str,
+    /// The civil time at the start, if the scenario goes by it.
+    start: Option<Utc>,
 }
 
 impl<'a> Report<'a> {
     pub(crate) fn new(out: &'a mut dyn Write, style: Style) -> Self {
-        Self { out, style, time: "" }
+        Self { out, style, time: "", start: None }
     }
 
     fn shows_steps(&self) -> bool {
@@ -53,6 +56,17 @@ impl<'a> Report<'a> {
 
     fn shows_verdicts(&self) -> bool {
         matches!(self.style, Style::Verdicts | Style::Both)
+    }
+
+    /// An instant, as it is shown before what happened at it.
+    fn instant(&self, at: Time) -> String {
+        match self.start {
+            None => format!("{:>12}", at.to_string()),
+            Some(Utc { seconds }) => {
+                let since = i64::try_from(at.ns / 1_000_000_000).unwrap_or(i64::MAX);
+                Utc::from_seconds(seconds.saturating_add(since)).to_string()
+            }
+        }
     }
 
     fn line(&mut self, line: &str) -> Result<(), PlayError> {
@@ -69,6 +83,7 @@ impl<'a> Report<'a> {
         setting: &Setting,
     ) -> Result<(), PlayError> {
         self.time = setting.time.name();
+        self.start = scenario.unit.start.map(|UtcWord(start)| start);
         if !self.shows_steps() {
             return Ok(());
         }
@@ -112,8 +127,8 @@ impl<'a> Report<'a> {
             None => happened.found.clone(),
         };
         let line = format!(
-            "{:>12} {:>3} {:<WHAT_WIDTH$} {came_to}",
-            began.to_string(),
+            "{} {:>3} {:<WHAT_WIDTH$} {came_to}",
+            self.instant(began),
             step.no,
             step.act.to_string()
         );
@@ -144,7 +159,7 @@ impl<'a> Report<'a> {
         let at = entry.at.to_string();
         let text = entry.to_string();
         let text = text.strip_prefix(&at).unwrap_or(&text);
-        self.line(&format!("{at:>12}   .{text}"))
+        self.line(&format!("{}   .{text}", self.instant(entry.at)))
     }
 
     /// A step is not as expected.

@@ -6,14 +6,16 @@ use super::content::Content;
 use super::file::{Scenario, TimeKind, VolumeRow};
 use super::load::{Load, Plan, Served};
 use super::threads::Threads;
+use super::words::UtcWord;
 use diptych::cha::{CommandCode, HostError, HostOp, HostReply};
 use diptych::device::{Device, Fault, FaultPlan, FileDrive, MemoryDrive};
 use diptych::dka::{Drives, Groups};
 use diptych::format::{BlockNo, BlockRange, DriveNo, Geometry, ImageNo, LdevId, Time, TrackNo};
-use diptych::shared::{Limits, Volume, VolumeState};
+use diptych::shared::{Limits, Pair, Volume, VolumeState};
 use diptych::sim::{Answered, Driver, Sim, SimConfig, stored_tracks};
 use diptych::unit::{
-    HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Plant, Unit, UnitConfig,
+    HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Plant, ScheduleId, Unit, UnitConfig,
+    Utc,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,10 @@ const LOOK_TRACKS: u64 = 16;
 
 /// A host that was told to end has its last answer by then.
 const HOST_ENDS_NS: u64 = 60_000_000_000;
+
+/// Nothing settles later than that while schedules go on.
+const SETTLE_NS: u64 = 60 * SECOND_NS;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// A drive that goes wrong when it is told to.
 type Drive = Fault<Box<dyn Device>>;
@@ -63,6 +69,8 @@ pub(crate) struct Stage {
     pub(crate) marks: BTreeMap<String, Marked>,
     /// Hosts that write, by name.
     pub(crate) loads: BTreeMap<String, Load>,
+    /// Schedules, by name.
+    pub(crate) schedules: BTreeMap<String, ScheduleId>,
     /// Whether a drive was told to go wrong: what lies on the drives is no proof of anything then.
     pub(crate) faulty: bool,
     /// The first entry of the history that no step has looked at.
@@ -97,8 +105,17 @@ impl Stage {
             }
             TimeKind::Real => Crank::Threads(Threads::start(unit, plant)?),
         };
-        let (marks, loads) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { crank, drives, _dir: dir, marks, loads, faulty: false, history_next: 0 })
+        let (marks, loads, schedules) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self {
+            crank,
+            drives,
+            _dir: dir,
+            marks,
+            loads,
+            schedules,
+            faulty: false,
+            history_next: 0,
+        })
     }
 
     /// What turns the unit.
@@ -165,8 +182,60 @@ impl Stage {
         if let Some((name, _)) = writing {
             return Err(PlayError::HostWrites { name: name.clone() });
         }
-        self.driver().settle();
+        if self.unit().schedules().is_empty() {
+            self.driver().settle();
+        } else {
+            self.settle_between_ticks();
+        }
         Ok(())
+    }
+
+    /// With a schedule that goes on there is always something due: this waits until nothing is left
+    /// but ticks to come.
+    fn settle_between_ticks(&mut self) {
+        let limit = self.now() + SETTLE_NS;
+        while self.now() < limit {
+            let next = self.next_tick().unwrap_or(limit).min(limit);
+            let is_real = self.is_real();
+            // In virtual time everything happens until the tick; in real time nobody waits for it.
+            let before = Time::from_ns(next.ns.saturating_sub(1));
+            self.driver().wait_until(before, &mut |unit| is_real && is_quiet(unit));
+            if is_quiet(self.unit()) {
+                return;
+            }
+            self.driver().wait_until(next, &mut |_| false);
+        }
+    }
+
+    /// When the next tick of a schedule is due.
+    fn next_tick(&self) -> Option<Time> {
+        let start = self.unit().utc(Time::ZERO).seconds;
+        let ns = |at: Utc| at.seconds.saturating_sub(start).max(0).unsigned_abs() * SECOND_NS;
+        let schedules = self.unit().schedules();
+        schedules.iter().filter_map(|state| state.next).map(ns).min().map(Time::from_ns)
+    }
+
+    /// The schedule of this name.
+    pub(crate) fn schedule(&self, name: &str) -> Result<ScheduleId, PlayError> {
+        let unknown = || PlayError::NoSchedule { name: name.to_owned() };
+        self.schedules.get(name).copied().ok_or_else(unknown)
+    }
+
+    /// Takes all schedules back.
+    pub(crate) fn end_schedules(&mut self) {
+        for state in self.unit().schedules() {
+            // One that is over meanwhile is gone as well.
+            let _gone = self.unit().remove_schedule(state.id, self.now());
+        }
+        self.ask_due();
+    }
+
+    /// Tells the driver that something was changed in the unit by hand.
+    pub(crate) fn ask_due(&mut self) {
+        match &mut self.crank {
+            Crank::Sim(sim) => sim.ask_due(),
+            Crank::Threads(threads) => threads.ask_due(),
+        }
     }
 
     /// Tells a host to end, and waits until it has.
@@ -294,6 +363,13 @@ impl Stage {
     }
 }
 
+/// Whether nothing is copied and nothing dirty.
+fn is_quiet(unit: &Unit) -> bool {
+    let is_copied = |pair: &Pair| pair.copier && pair.c.count() > pair.unreadable.count();
+    let cache = unit.cache_counts();
+    cache.dirty_slots == cache.failed_slots && !unit.pairs().iter().any(is_copied)
+}
+
 /// Whether an operation, if it is accepted, makes an image of its instant.
 fn makes_image(op: &HostOp) -> bool {
     match op {
@@ -357,6 +433,7 @@ fn make_unit(scenario: &Scenario, plant: &Plant) -> Result<Unit, PlayError> {
         lanes_max: table.lanes_max,
         group_pairs_max: table.group_pairs_max,
         history_max: table.history_max,
+        utc_at_start: table.start.map_or(Utc::EPOCH, |UtcWord(start)| start),
         copy_rest_ns: table.copy_rest.ns,
         destage_delay_ns: table.destage_delay.ns,
         ..usual

@@ -47,6 +47,11 @@ impl Threads {
         })
     }
 
+    /// Tells the driver that something was changed in the unit by hand.
+    pub(crate) fn ask_due(&self) {
+        self.rt.ask_due();
+    }
+
     /// A host of its own, on a thread of its own.
     pub(crate) fn add_host(&mut self, load: Load) -> Result<(), RtError> {
         let rt = self.rt.clone();

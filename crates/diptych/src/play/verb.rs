@@ -3,7 +3,7 @@
 use super::PlayError;
 use super::answer::{Answer, Expect};
 use super::stage::Stage;
-use super::verbs::{changed, command, group, host, load, look, operator, time};
+use super::verbs::{changed, command, group, host, load, look, operator, schedule, time};
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;
@@ -87,16 +87,20 @@ const VERBS: &[(&str, Reader)] = &[
     ("accept", reader::<operator::Accept>),
     ("group", reader::<group::DefineGroup>),
     ("ungroup", reader::<group::Ungroup>),
+    ("schedule", reader::<schedule::AddSchedule>),
+    ("unschedule", reader::<schedule::Unschedule>),
     ("fault", reader::<operator::PlanFault>),
     ("heal", reader::<operator::Heal>),
     ("wait", reader::<time::Wait>),
     ("pass", reader::<time::Pass>),
+    ("until", reader::<time::Until>),
     ("settle", reader::<time::Settle>),
     ("mark", reader::<look::Mark>),
     ("same", reader::<look::Same>),
     ("cut", reader::<load::Cut>),
     ("pair", reader::<look::PairIs>),
     ("volume", reader::<look::VolumeIs>),
+    ("images", reader::<schedule::Images>),
     ("changed", reader::<changed::WhatChanged>),
     ("history", reader::<look::HistoryIs>),
     ("verify", reader::<look::Verify>),

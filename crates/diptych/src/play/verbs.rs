@@ -7,6 +7,7 @@ pub(crate) mod host;
 pub(crate) mod load;
 pub(crate) mod look;
 pub(crate) mod operator;
+pub(crate) mod schedule;
 pub(crate) mod time;
 
 use std::fmt;

@@ -2,10 +2,12 @@
 //!
 //! Each is read from one TOML value. A message says how the word is written.
 
+mod civil;
 mod names;
 mod tracks;
 mod units;
 
+pub(crate) use civil::{CronWord, UtcWord};
 pub(crate) use names::{GroupWord, Ldev, NewPair, PairName, Target};
 pub(crate) use tracks::{Blocks, CountWanted, Tracks, TracksWanted};
 pub(crate) use units::{LimitWord, PaceWord, Size, Span};
@@ -65,13 +67,17 @@ impl<T: fmt::Display> fmt::Display for OneOrMany<T> {
     }
 }
 
-impl<'de, T: TryFrom<String, Error = WordError> + Deserialize<'de>> Deserialize<'de>
-    for OneOrMany<T>
+impl<'de, T> Deserialize<'de> for OneOrMany<T>
+where
+    T: TryFrom<String, Error: fmt::Display> + Deserialize<'de>,
 {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Words<T>(PhantomData<T>);
 
-        impl<'de, T: TryFrom<String, Error = WordError> + Deserialize<'de>> Visitor<'de> for Words<T> {
+        impl<'de, T> Visitor<'de> for Words<T>
+        where
+            T: TryFrom<String, Error: fmt::Display> + Deserialize<'de>,
+        {
             type Value = OneOrMany<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -143,6 +143,7 @@ impl Act for Change {
         let now = now.map_or_else(PairOptions::default, |pair| pair.options);
         let options = changed(now, self.pace, self.lanes, self.limit);
         let done = stage.unit().change_pace(primary, secondary, options, stage.now());
+        stage.ask_due();
         Ok(Answer::of_operator(done).into())
     }
 
@@ -177,8 +178,7 @@ impl Act for Release {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
         let ldev = self.release.0;
         let answer = Answer::of_operator(stage.unit().release_volume(ldev, stage.now()));
-        // The driver looks at what is due when a job tells it to: a flush does.
-        stage.ask(HostOp::Flush { ldev })?;
+        stage.ask_due();
         Ok(answer.into())
     }
 

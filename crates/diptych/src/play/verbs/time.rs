@@ -5,7 +5,7 @@ use crate::play::PlayError;
 use crate::play::answer::StatusName;
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
-use crate::play::words::{OneOrMany, PairName, Span};
+use crate::play::words::{OneOrMany, PairName, Span, UtcWord};
 use diptych::format::Time;
 use diptych::shared::{Pair, SIMPLEX};
 use diptych::unit::Unit;
@@ -14,6 +14,7 @@ use std::fmt;
 
 /// How long a pair is waited for unless the step says so.
 const LIMIT: Span = Span { ns: 60_000_000_000 };
+const SECOND_NS: u64 = 1_000_000_000;
 /// The longest time that passes in one step of real time.
 const REAL_MAX: Span = Span { ns: 10_000_000_000 };
 
@@ -31,6 +32,13 @@ pub(crate) struct Wait {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pass {
     pass: Span,
+}
+
+/// Lets time pass until a civil time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Until {
+    until: UtcWord,
 }
 
 /// Waits until nothing is left to do.
@@ -83,13 +91,30 @@ impl Act for Wait {
     }
 }
 
+fn pass(stage: &mut Stage, time: Span) -> Result<Happened, PlayError> {
+    if stage.is_real() && time.ns > REAL_MAX.ns {
+        return Err(PlayError::TooLong { passes: time, most: REAL_MAX });
+    }
+    stage.driver().pass(time.ns);
+    Ok(Happened::default())
+}
+
 impl Act for Pass {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        if stage.is_real() && self.pass.ns > REAL_MAX.ns {
-            return Err(PlayError::TooLong { passes: self.pass, most: REAL_MAX });
+        pass(stage, self.pass)
+    }
+}
+
+impl Act for Until {
+    fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
+        let start = stage.unit().utc(Time::ZERO);
+        let seconds = self.until.0.seconds.saturating_sub(start.seconds).max(0).unsigned_abs();
+        let until = Time::from_ns(seconds.saturating_mul(SECOND_NS));
+        let now = stage.now();
+        if until < now {
+            return Err(PlayError::Past { now: stage.unit().utc(now) });
         }
-        stage.driver().pass(self.pass.ns);
-        Ok(Happened::default())
+        pass(stage, Span { ns: until.ns_since(now) })
     }
 }
 
@@ -111,6 +136,12 @@ impl fmt::Display for Wait {
 impl fmt::Display for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pass {}", self.pass)
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "until {}", self.until)
     }
 }
 
