@@ -15,7 +15,7 @@
 //!   L5  rt              │  threads, wall clock: turns the crank of the jobs
 //!   L4  unit            │  control unit 102: commands, copy (Figs. 5, 6), change (Fig. 9)
 //!   L3  cha  dka        └▶ channel adapter 109 (Fig. 7), disk adapter 108 (Fig. 10A)
-//!   L2  drr                address change unit 1020: LA and CD rewritten (Fig. 10B)
+//!   L2  drr  log           address change unit 1020: LA and CD rewritten (Fig. 10B); the durable log
 //!   L1  cache shared device   cache memory 107, shared memory 110 (Figs. 3, 4), drives 103-106
 //!   L0  format sync        blocks, geometry, ids; the one switch to the model checkers
 //! ```
@@ -28,6 +28,7 @@
 //! | [`cache`](mod@cache) | a bounded track cache with a slot per track |
 //! | [`shared`](mod@shared) | pair information, track maps, claims |
 //! | [`drr`](mod@drr) | check codes, verified transfers, parity |
+//! | [`log`](mod@log) | the durable log |
 //! | [`dka`](mod@dka) | staging, destaging, where tracks lie |
 //! | [`cha`](mod@cha) | command and answer blocks, ports, counters of the host channels |
 //! | [`unit`](mod@unit) | the control unit as jobs and effects, without a thread or a clock |
@@ -88,6 +89,7 @@ pub use diptych_device as device;
 pub use diptych_dka as dka;
 pub use diptych_drr as drr;
 pub use diptych_format as format;
+pub use diptych_log as log;
 pub use diptych_rt as rt;
 pub use diptych_shared as shared;
 pub use diptych_sim as sim;
