@@ -47,19 +47,21 @@ impl Plan {
         let target = |id: &PairId| {
             let pair = family.pair(*id).expect("a pair is deleted only under the whole claim");
             let (source, ldev) = pair.direction();
-            assert_eq!(source, from, "invariant: pair {id} copies from another volume");
+            if source != from {
+                return None; // a failure elsewhere has just had the restore given up
+            }
             let target = family.volume(ldev).expect("the target is in the family");
             // While it is restored a primary's other pairs are split or suspended, and have marked
             // what is to come when the command was given.
             let is_primary = pair.status != PairStatus::Restoring
                 && family.pairs_of_primary(ldev).next().is_some();
-            Target { pair: *id, ldev, backing: target.backing, is_primary }
+            Some(Target { pair: *id, ldev, backing: target.backing, is_primary })
         };
         Self {
             backing: volume.backing,
             allocated: volume.allocated.get(track),
             metadata_only: volume.metadata_only,
-            targets: pairs.iter().map(target).collect(),
+            targets: pairs.iter().filter_map(target).collect(),
         }
     }
 }
@@ -89,6 +91,9 @@ impl<'a> Under<'a> {
         why: Why,
     ) {
         let plan = self.with(|family| Plan::of(family, from, pairs, track));
+        if plan.targets.is_empty() {
+            return;
+        }
         for target in plan.targets.iter().filter(|target| target.is_primary) {
             // The copy is a change of the target: what depends on that volume comes first.
             Box::pin(self.prepare_track(target.ldev, track)).await;
@@ -238,14 +243,17 @@ impl<'a> Under<'a> {
             } else {
                 Change::Deallocate { ldev, tracks }
             });
-            let protecting = why == Why::Protect;
-            let phase = family.pair(target.pair).map(|pair| pair.phase);
+            let before = family.pair(target.pair).expect("a pair of this family");
+            if before.status == PairStatus::Suspended && !before.c.get(track) {
+                return; // a failure elsewhere had the restore given up meanwhile: DP has the track
+            }
+            let (protecting, phase) = (why == Why::Protect, before.phase);
             let change = Change::Copied { pair: target.pair, track, protecting };
             let transition = family.change(change);
             let pair = family.pair(target.pair).expect("the pair just changed");
             if let Some(transition) = transition {
                 core.record_transition(m.now(), pair, transition); // 504
-            } else if pair.phase == Phase::Duplex && phase != Some(Phase::Duplex) {
+            } else if pair.phase == Phase::Duplex && phase != Phase::Duplex {
                 let status = Some(pair.status);
                 core.record_of(m.now(), pair, Message::CaughtUp, status, status);
             }

@@ -6,7 +6,7 @@ use crate::bench::{
 use diptych_cha::{CommandCode, HostError, HostOp, HostReply};
 use diptych_device::{FaultKind, FaultRule, Op};
 use diptych_format::BlockNo;
-use diptych_shared::{MapName, PairStatus, VolumeState};
+use diptych_shared::{MapName, PairOptions, PairStatus, VolumeState};
 use diptych_testkit::ldev;
 
 /// A pair 0 -> 1 whose image is tag 1 and whose primary is tag 2 everywhere, nothing in cache. The
@@ -108,4 +108,21 @@ fn a_destage_that_fails_after_an_exchange_blocks_the_volume_that_has_the_storage
     assert_eq!([bench.state(0), bench.state(1)], [VolumeState::Normal, VolumeState::Blocked]);
     assert_eq!(bench.run(read_of(0, 0, 4)), bench.run(read_of(0, 0, 4)));
     assert_eq!(bench.run(write_of(0, 0, 4, 8)), HostReply::Done);
+}
+
+#[test]
+fn a_restore_is_given_up_while_another_lane_copies() {
+    let mut bench = changed(12);
+    let options = PairOptions { lanes: 2, ..PairOptions::default() };
+    bench.alone(HostOp::Command(command(CommandCode::Restore, 0, 1).with_options(options)));
+    let lanes = bench.due();
+    bench.turn_to_effect(lanes[0], 1);
+    bench.turn_to_effect(lanes[1], 1);
+    bench.drives[0].goes_wrong(FaultRule::new(Op::Write, FaultKind::StorageFull));
+    bench.turn(lanes[0]);
+    assert_eq!(bench.pair(0, 1).status, PairStatus::Suspended);
+    bench.settle();
+    let pair = bench.pair(0, 1);
+    assert_eq!((pair.status, pair.c.count(), pair.dp.count()), (PairStatus::Suspended, 0, TRACKS));
+    assert!(bench.volume(0).undefined);
 }
