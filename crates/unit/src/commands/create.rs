@@ -59,7 +59,7 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
         }
         Err(_) => return Outcome::Refused(Refusal::Busy),
     };
-    let merged = families.into_held().into_iter().reduce(|a, b| merge(m, core, a, b));
+    let merged = families.into_held().reduce(|a, b| merge(m, core, a, b));
     let held = merged.expect("a volume has a family");
     held.with(|family| {
         let Command { primary, secondary, options, .. } = **command;

@@ -6,16 +6,20 @@ use crate::drain::Drain;
 use crate::held::{Held, NotHeld, Once};
 use diptych_cha::Refusal;
 use diptych_format::{FamilyId, LdevId};
+use std::collections::BTreeMap;
 
 /// The families of some volumes, each claimed whole.
-pub(super) struct Families<'m>(Vec<Held<'m>>);
+pub(super) struct Families<'m> {
+    core: &'m Core,
+    held: BTreeMap<FamilyId, Held<'m>>,
+}
 
 impl<'m> Families<'m> {
     /// Claims them in ascending order of their ids. Families may be merged and split while this waits,
     /// so nothing is waited for out of order: it starts again instead.
     pub(super) async fn claim(
         m: &'m Mailbox,
-        core: &Core,
+        core: &'m Core,
         ldevs: &[LdevId],
         drain: Option<&Drain<'_>>,
     ) -> Result<Self, Refusal> {
@@ -29,7 +33,7 @@ impl<'m> Families<'m> {
     /// `None`: families were merged or split meanwhile.
     async fn try_claim(
         m: &'m Mailbox,
-        core: &Core,
+        core: &'m Core,
         ldevs: &[LdevId],
         drain: Option<&Drain<'_>>,
     ) -> Result<Option<Self>, Refusal> {
@@ -38,7 +42,7 @@ impl<'m> Families<'m> {
             ordered.push((family_of(core, ldev)?, ldev));
         }
         ordered.sort_unstable();
-        let mut families = Self(Vec::new());
+        let mut families = Self { core, held: BTreeMap::new() };
         for (_, ldev) in ordered {
             if families.find(ldev).is_some() {
                 continue;
@@ -50,16 +54,17 @@ impl<'m> Families<'m> {
                 (NotHeld::Stopping, Some(drain)) if m.now() >= drain.until() => Refusal::DrainLimit,
                 (error, _) => error.refusal(ldev),
             };
-            let held = match families.0.last().map(|held| held.as_claim().family_id()) {
+            // Above all that are held: the one claimed last may be below another by now.
+            let held = match families.held.last_key_value() {
                 None => Held::claim(m, core, ldev, None, |_| ()).await.map_err(refused)?.0,
-                Some(above) => {
-                    match Held::claim_above(m, core, ldev, above).await.map_err(refused)? {
+                Some((above, _)) => {
+                    match Held::claim_above(m, core, ldev, *above).await.map_err(refused)? {
                         Once::Held(held) => held,
                         Once::Again => return Ok(None),
                     }
                 }
             };
-            families.0.push(held);
+            families.held.insert(held.as_claim().family_id(), held);
         }
         Ok(Some(families))
     }
@@ -70,12 +75,12 @@ impl<'m> Families<'m> {
     }
 
     fn find(&self, ldev: LdevId) -> Option<&Held<'m>> {
-        self.0.iter().find(|held| held.with(|family| family.volume(ldev).is_some()))
+        self.held.get(&family_of(self.core, ldev).ok()?)
     }
 
     /// The claims, in ascending order of their families.
-    pub(super) fn into_held(self) -> Vec<Held<'m>> {
-        self.0
+    pub(super) fn into_held(self) -> impl Iterator<Item = Held<'m>> {
+        self.held.into_values()
     }
 }
 

@@ -166,3 +166,36 @@ fn groups_have_names() {
     assert_eq!(unit.group(&name), Some(pairs), "what is refused changes nothing");
     assert!(unit.remove_group(&name) && !unit.remove_group(&name));
 }
+
+/// A family gets another, higher number while a group command waits for it: two group commands do not
+/// wait for each other because of that.
+#[test]
+fn families_are_waited_for_in_ascending_order_also_after_one_was_split() {
+    let mut bench = Bench::new(1, config(10), 10);
+    bench.fill(0, 1);
+    bench.fill(7, 1);
+    bench.split(0, 1);
+    for (primary, secondary) in [(1, 4), (2, 5), (3, 6), (7, 8)] {
+        bench.accept(command(CommandCode::Create, primary, secondary));
+    }
+    bench.evict(9);
+    let [first, middle] = [0, 7].map(|volume| bench.begin_to_effect(read_of(volume, 0, 1), 0));
+    let delete = bench.begin(HostOp::Command(command(CommandCode::Delete, 0, 1)));
+    let suspend = |pairs: [(u8, u8); 3]| {
+        let pairs = pairs.map(|(primary, secondary)| (ldev(primary), ldev(secondary)));
+        HostOp::Group(GroupCommand::new(CommandCode::Suspend, pairs.into()))
+    };
+    let one = bench.begin(suspend([(1, 4), (2, 5), (3, 6)]));
+    bench.turn(first);
+    bench.turn(delete);
+    // Volumes 1 and 4 have left the family of volume 0.
+    let other = bench.begin(suspend([(3, 6), (7, 8), (1, 4)]));
+    bench.turn(one);
+    bench.turn(middle);
+    bench.settle();
+    let accepted = outcome(bench.reply(other));
+    assert!(matches!(accepted, GroupOutcome::Accepted { .. }), "{accepted:?}");
+    let met = Some(PairStatus::Suspended);
+    let nothing = GroupOutcome::Nothing { primary: ldev(1), secondary: ldev(4), met };
+    assert_eq!(outcome(bench.reply(one)), nothing);
+}
