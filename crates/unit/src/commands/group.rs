@@ -145,9 +145,75 @@ fn carry_out_one(
 ) -> GroupedPair {
     let Planned { asked, pair, from, change, .. } = planned;
     families.of(asked.primary).with(|family| {
-        let now = apply(m, core, family, &asked, pair, change);
+        // A destage that fails claims nothing: it may have suspended the pair after the plan was made,
+        // as it may right after the command.
+        let met = family.pair(pair).expect("a pair is deleted only under the whole claim").status;
+        let change = if met == from {
+            Some(change)
+        } else {
+            change_of(core, family, &asked, pair, met).ok().flatten()
+        };
+        let now = match change {
+            Some(change) => apply(m, core, family, &asked, pair, change),
+            None => family.pair(pair).expect("the pair is still there"),
+        };
         let to = now.status;
         asked.accepted(m, core, now, Some(from), Some(to));
         GroupedPair { pair, from, to }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::Role;
+    use crate::{Plant, Unit, UnitConfig};
+    use diptych_cha::{HostOp, HostReply, Outcome};
+    use diptych_dka::Drives;
+    use diptych_format::{Geometry, OwnerId, Step, Time};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const PRIMARY: LdevId = LdevId::new(0, 0);
+    const SECONDARY: LdevId = LdevId::new(0, 1);
+
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("nobody else is here"),
+        }
+    }
+
+    /// What a group command comes to that was planned in 802 and finds the pair suspended.
+    fn check(code: CommandCode, expected: PairStatus) {
+        let mut config = UnitConfig::with_cache(8, 512);
+        config.needs_reserve = false;
+        let unit = Unit::new(config, &Plant::new(Drives::new(Vec::new()))).expect("a unit");
+        for ldev in [PRIMARY, SECONDARY] {
+            unit.add_metadata_volume(ldev, Geometry::with_tracks(1, 1)).expect("a new volume");
+        }
+        let give = |code| {
+            let command = diptych_cha::Command::new(code, PRIMARY, SECONDARY);
+            let step = unit.job(OwnerId(1), HostOp::Command(command)).step(Time::ZERO);
+            let accepted = matches!(step, Step::Done(HostReply::Outcome(Outcome::Accepted { .. })));
+            assert!(accepted, "{code}: {step:?}");
+        };
+        give(CommandCode::Create);
+        let (m, core) = (Mailbox::new(OwnerId(2), Role::Host), unit.core());
+        let asked = diptych_cha::Command::new(code, PRIMARY, SECONDARY);
+        let asked = Asked { command: asked, at: m.now() };
+        let families = at_once(Families::claim(&m, core, &[PRIMARY], None)).expect("free");
+        let planned = plan_pair(core, &asked, &families, &[]).expect("802 allows it");
+        let pair = planned.pair;
+        let fails = Change::Suspend { pair, all_different: false };
+        core.shared.with_family(PRIMARY, |family| family.change(fails)).expect("a family");
+        let done = carry_out_one(&m, core, planned, &families);
+        assert_eq!(done, GroupedPair { pair, from: PairStatus::PairedNotCopied, to: expected });
+    }
+
+    #[test]
+    fn a_pair_may_be_suspended_by_a_failure_between_plan_and_change() {
+        check(CommandCode::Copy, PairStatus::Suspended);
+        check(CommandCode::Suspend, PairStatus::Suspended);
+    }
 }

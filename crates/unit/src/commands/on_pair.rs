@@ -23,21 +23,28 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcom
         Ok((held, ())) => held,
         Err(error) => return Outcome::Refused(error.refusal(command.primary)),
     };
-    let met = held.with(|family| {
-        family.pair_between(command.primary, command.secondary).map(|pair| (pair.id, pair.status))
-    });
-    let Some((pair, status)) = met else { return Outcome::Nothing { met: None } };
     if command.code == CommandCode::Delete {
-        return delete(m, core, command, held, pair, status);
+        return delete(m, core, command, held);
     }
-    held.with(|family| match change_of(core, family, command, pair, status) {
-        Err(refusal) => Outcome::Refused(refusal),
-        Ok(None) => Outcome::Nothing { met: Some(status) },
-        Ok(Some(change)) => {
-            let now = apply(m, core, family, command, pair, change);
-            command.accepted(m, core, now, Some(status), Some(now.status))
+    // One visit: a destage that fails claims nothing, and may suspend the pair at any time.
+    held.with(|family| {
+        let Some((pair, status)) = find(family, command) else {
+            return Outcome::Nothing { met: None };
+        };
+        match change_of(core, family, command, pair, status) {
+            Err(refusal) => Outcome::Refused(refusal),
+            Ok(None) => Outcome::Nothing { met: Some(status) },
+            Ok(Some(change)) => {
+                let now = apply(m, core, family, command, pair, change);
+                command.accepted(m, core, now, Some(status), Some(now.status))
+            }
         }
     })
+}
+
+fn find(family: &FamilyState, command: &Command) -> Option<(PairId, PairStatus)> {
+    let pair = family.pair_between(command.primary, command.secondary)?;
+    Some((pair.id, pair.status))
 }
 
 /// Makes the change of a command, and sees to what copies because of it. Returns the pair as it is now.
@@ -144,19 +151,15 @@ pub(super) fn change_of(
 }
 
 /// Delete: the entry goes, and a volume that lacks tracks means nothing from now on.
-fn delete(
-    m: &Mailbox,
-    core: &Core,
-    command: &Asked,
-    held: Held<'_>,
-    pair: PairId,
-    status: PairStatus,
-) -> Outcome {
+fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Outcome {
     let Command { primary, secondary, force, .. } = **command;
-    if status == PairStatus::Restoring && !force {
-        return Outcome::Refused(Refusal::Restoring);
-    }
-    let outcome = held.with(|family| {
+    let deleted = held.with(|family| {
+        let Some((pair, status)) = find(family, command) else {
+            return Err(Outcome::Nothing { met: None });
+        };
+        if status == PairStatus::Restoring && !force {
+            return Err(Outcome::Refused(Refusal::Restoring));
+        }
         let entry = family.pair(pair).expect("the pair was just found");
         let (lacking, lacks) = (entry.direction().1, !entry.c.is_empty());
         let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
@@ -167,8 +170,12 @@ fn delete(
         }
         core.scheduler.lock().stop(pair);
         activate_followers(m, core, family, secondary);
-        outcome
+        Ok((pair, outcome))
     });
+    let (pair, outcome) = match deleted {
+        Ok(deleted) => deleted,
+        Err(outcome) => return outcome,
+    };
     let (parts, wakes) = core.shared.split(held.into_claim());
     m.wake(wakes);
     for part in parts {
