@@ -26,6 +26,11 @@ const MUTANT_VARIABLE: &str = "DIPTYCH_MUTANT";
 /// Starts the line by which that program answers: executions, then `died` or `survived`, then why.
 const ANSWER: &str = "mutant-run|";
 
+/// Steps after which a schedule of shuttle counts as one without an end: ten times what is usual, for
+/// models that are long and not wide.
+#[cfg(all(diptych_shuttle, not(diptych_loom)))]
+const STEPS_MAX: usize = 10_000_000;
+
 /// How far a run looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -259,7 +264,10 @@ fn explore(bound: Bound, body: impl Fn() + Send + Sync + 'static) {
     let Bound::Random(schedules) = bound else {
         panic!("shuttle takes Bound::Random");
     };
-    shuttle::check_random(body, schedules);
+    let mut config = shuttle::Config::new();
+    config.max_steps = shuttle::MaxSteps::FailAfter(STEPS_MAX);
+    let scheduler = shuttle::scheduler::RandomScheduler::new(schedules);
+    shuttle::Runner::new(scheduler, config).run(body);
 }
 
 /// A random number of the schedule: the same when the schedule is replayed. For choices inside a
