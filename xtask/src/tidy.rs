@@ -45,6 +45,7 @@ const SWITCH: &[&str] = &[
     "crates/cache/tests/loom.rs",
     "crates/rt/tests/loom/",
     "crates/rt/tests/shuttle.rs",
+    "crates/testkit/tests/shuttle.rs",
 ];
 
 // Split, so that this file passes its own rules.

@@ -9,6 +9,7 @@
 //! | [`History`] | overlapping operations, and what a read may find in them |
 //! | [`Tag`] | data that says which write made it, and where it belongs |
 //! | [`Program`], [`run_sequential`], [`run_concurrent`] | random storms |
+//! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
 //!
 //! Invariants:
 //! - The model has no cache, no drive, no job and no code of the control unit; it shares only the
@@ -58,6 +59,7 @@ mod program;
 mod replay;
 mod sequential;
 mod setup;
+mod storm;
 mod tag;
 mod violation;
 
@@ -71,5 +73,6 @@ pub use program::{Action, Extras, Program, Target, programs};
 pub use replay::{Failure, SEED_VARIABLE, run_programs};
 pub use sequential::run_sequential;
 pub use setup::{Setup, ldev};
+pub use storm::{Flaw, Storm, StormError, StormReport, Wrong, run_storm};
 pub use tag::Tag;
 pub use violation::Violation;
