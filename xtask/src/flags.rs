@@ -10,9 +10,13 @@ pub(crate) enum Command {
     Check,
     Layers,
     Tidy,
-    Test { loom: bool },
+    Test {
+        loom: bool,
+    },
     Loom(LoomOptions),
     Bench(BenchOptions),
+    /// Flags for the program, each with its value.
+    Storm(Vec<String>),
 }
 
 /// What `cargo xtask loom` was asked for.
@@ -47,6 +51,8 @@ pub(crate) enum FlagError {
         "cargo xtask {command}: {given:?} is one word too many; see cargo xtask {command} --help"
     )]
     TooManyWords { command: &'static str, given: String },
+    #[error("cargo xtask {command}: {flag} wants a value; see cargo xtask {command} --help")]
+    NoValue { command: &'static str, flag: &'static str },
     #[error(
         "cargo xtask loom: a filter and {flag} contradict each other: the table is of all models"
     )]
@@ -58,6 +64,8 @@ struct Spec {
     summary: &'static str,
     /// Flag and meaning.
     flags: &'static [(&'static str, &'static str)],
+    /// Flags that have a value, and their meaning.
+    values: &'static [(&'static str, &'static str)],
     /// The one word it takes, and its meaning.
     word: Option<(&'static str, &'static str)>,
     more: &'static str,
@@ -68,6 +76,7 @@ const SPECS: &[Spec] = &[
         name: "check",
         summary: "everything that is decided without running the code",
         flags: &[],
+        values: &[],
         word: None,
         more: "Formatting, layers, tidy, clippy (also per feature), rustdoc. Warnings are errors.\n\
                Every failure is listed, not only the first.\n",
@@ -76,6 +85,7 @@ const SPECS: &[Spec] = &[
         name: "layers",
         summary: "every dependency edge against the order of the layers",
         flags: &[],
+        values: &[],
         word: None,
         more: "The order stands in [workspace.metadata.layers] of the workspace's Cargo.toml: a\n\
                crate uses lower levels, or its own level with a lower `order`, but never those\n\
@@ -85,6 +95,7 @@ const SPECS: &[Spec] = &[
         name: "tidy",
         summary: "what no compiler checks: module headers, file sizes, forbidden words",
         flags: &[],
+        values: &[],
         word: None,
         more: "",
     },
@@ -92,6 +103,7 @@ const SPECS: &[Spec] = &[
         name: "test",
         summary: "the whole test run; ends with `N passed, N failed, N skipped`",
         flags: &[("--no-loom", "leave out the models (loom and shuttle); counts as two skipped")],
+        values: &[],
         word: None,
         more: "Everything of check; unit, property, snapshot and integration tests; doc tests;\n\
                features; every crate alone; and the models in their everyday bounds.\n\
@@ -104,6 +116,7 @@ const SPECS: &[Spec] = &[
             ("--deep", "also the deep bounds (longer); writes the table"),
             ("--write", "writes the table with the everyday bounds"),
         ],
+        values: &[],
         word: Some(("filter", "only models whose test name contains this")),
         more: "Runs tests/loom.rs and tests/shuttle.rs of every crate that has one. Fails when a\n\
                model fails, a mutant survives, a loom model has no mutant, a crate's file runs\n\
@@ -115,9 +128,25 @@ const SPECS: &[Spec] = &[
         name: "bench",
         summary: "the bench programs, as one table with yardsticks",
         flags: &[("--criterion", "also the criterion benches, with their own output")],
+        values: &[],
         word: Some(("filter", "only programs whose package/bench contains this")),
         more: "A figure that is not met is shown and counted; only a program that fails, or\n\
                prints no row, makes the command fail.\n",
+    },
+    Spec {
+        name: "storm",
+        summary: "splits under load in virtual time, every block of every image checked",
+        flags: &[],
+        values: &[
+            ("--splits", "so many, 10,000 if not said"),
+            ("--seed", "another storm; a storm that finds something says how to make it again"),
+            ("--flaw", "wrong on purpose: one-by-one, instant-early or instant-late"),
+        ],
+        word: None,
+        more: "Small units, writers on every volume, pairs made, split, read, written to and given\n\
+               back. Fails when a block of an image is not what it was at the instant of the split,\n\
+               and when a storm that is wrong on purpose finds nothing. A short run of it is among\n\
+               the tests.\n",
     },
 ];
 
@@ -141,8 +170,14 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         return Ok(Command::Help(help(spec)));
     }
     let mut filter = None;
-    for arg in rest {
-        if arg.starts_with('-') {
+    let mut values = Vec::new();
+    let mut args = rest.iter();
+    while let Some(arg) = args.next() {
+        if let Some((flag, _)) = spec.values.iter().find(|(flag, _)| flag == arg) {
+            let value = args.next().filter(|value| !value.starts_with('-'));
+            let value = value.ok_or(FlagError::NoValue { command: spec.name, flag })?;
+            values.extend([arg.clone(), value.clone()]);
+        } else if arg.starts_with('-') {
             if !spec.flags.iter().any(|(flag, _)| flag == arg) {
                 return Err(FlagError::UnknownFlag { command: spec.name, given: arg.clone() });
             }
@@ -164,6 +199,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
             Command::Loom(LoomOptions { deep: has("--deep"), write: has("--write"), filter })
         }
         "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
+        "storm" => Command::Storm(values),
         other => unreachable!("{other} is in SPECS but has no command"),
     })
 }
@@ -185,11 +221,14 @@ fn help(spec: &Spec) -> String {
     for (flag, _) in spec.flags {
         let _ = write!(text, " [{flag}]");
     }
+    for (flag, _) in spec.values {
+        let _ = write!(text, " [{flag} VALUE]");
+    }
     if let Some((word, _)) = spec.word {
         let _ = write!(text, " [{word}]");
     }
     let _ = writeln!(text, "\n\n{}\n", spec.summary);
-    for (what, meaning) in spec.flags.iter().chain(&spec.word) {
+    for (what, meaning) in spec.flags.iter().chain(spec.values).chain(&spec.word) {
         let _ = writeln!(text, "  {what:<14}{meaning}");
     }
     if !spec.more.is_empty() {
@@ -229,6 +268,9 @@ mod tests {
             "bench --criterion",
             Ok(Command::Bench(BenchOptions { criterion: true, filter: None })),
         );
+        check("storm", Ok(Command::Storm(Vec::new())));
+        let with_values = ["--seed", "7", "--splits", "100"].map(str::to_owned).to_vec();
+        check("storm --seed 7 --splits 100", Ok(Command::Storm(with_values)));
     }
 
     #[test]
@@ -236,7 +278,7 @@ mod tests {
         check(
             "lom",
             Err(
-                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench",
+                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm",
             ),
         );
         check(
@@ -250,6 +292,14 @@ mod tests {
         check(
             "loom a b",
             Err("cargo xtask loom: \"b\" is one word too many; see cargo xtask loom --help"),
+        );
+        check(
+            "storm --splits --seed 7",
+            Err("cargo xtask storm: --splits wants a value; see cargo xtask storm --help"),
+        );
+        check(
+            "storm 7",
+            Err("cargo xtask storm: \"7\" is one word too many; see cargo xtask storm --help"),
         );
         check(
             "loom --write claim",
@@ -267,7 +317,7 @@ mod tests {
         for spec in SPECS {
             assert!(overview().contains(spec.name));
             check(&format!("{} --help", spec.name), Ok(Command::Help(help(spec))));
-            for (flag, meaning) in spec.flags {
+            for (flag, meaning) in spec.flags.iter().chain(spec.values) {
                 assert!(help(spec).contains(flag) && help(spec).contains(meaning));
             }
         }

@@ -21,6 +21,7 @@ mod layers;
 mod loom;
 mod model_table;
 mod report;
+mod storm;
 mod test;
 mod tidy;
 mod workspace;
@@ -65,6 +66,7 @@ fn run(command: Command) -> ExitCode {
         Command::Test { loom } => test::run(&workspace, loom, &mut report),
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
+        Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),
     }
     report.close()
 }
