@@ -2,6 +2,7 @@
 
 use crate::{MapName, Pair, PairOptions, PairStatus, Phase, TrackMap};
 use diptych_format::{ImageNo, Time, TrackNo, TrackRange};
+use diptych_sync::mutant;
 
 impl Pair {
     /// Bits of a map are set.
@@ -186,7 +187,9 @@ impl Pair {
             PairStatus::PairedNotCopied if self.copier => self.phase = Phase::Duplex,
             PairStatus::Restoring => {
                 // What hosts wrote to the primary meanwhile is all that the secondary lacks.
-                self.all_changes_to_c();
+                if !mutant::removed("restore-end-takes-dp") {
+                    self.all_changes_to_c();
+                }
                 self.a.or_assign(&self.c);
                 self.follow(self.options);
             }

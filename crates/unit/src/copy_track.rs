@@ -48,7 +48,10 @@ impl Plan {
             let pair = family.pair(*id).expect("a pair is deleted only under the whole claim");
             let (source, ldev) = pair.direction();
             if source != from {
-                return None; // a failure elsewhere has just had the restore given up
+                // A destage that failed may have ended the restore since the claim was granted.
+                let given_up = pair.status == PairStatus::Suspended && pair.secondary == from;
+                assert!(given_up, "invariant: pair {id} copies from another volume");
+                return None;
             }
             let target = family.volume(ldev).expect("the target is in the family");
             // While it is restored a primary's other pairs are split or suspended, and have marked
@@ -123,6 +126,9 @@ impl<'a> Under<'a> {
             // 609, 606, 607; 907
             match written {
                 Ok(()) => self.copied(target, track, why, true),
+                Err(_) if mutant::removed("failed-copy-keeps-c") => {
+                    self.copied(target, track, why, true);
+                }
                 Err(_) => self.target_failed(target, track),
             }
         }
@@ -244,7 +250,8 @@ impl<'a> Under<'a> {
                 Change::Deallocate { ldev, tracks }
             });
             let before = family.pair(target.pair).expect("a pair of this family");
-            if before.status == PairStatus::Suspended && !before.c.get(track) {
+            let given_up = before.status == PairStatus::Suspended && !before.c.get(track);
+            if given_up && !mutant::removed("given-up-restore") {
                 return; // a failure elsewhere had the restore given up meanwhile: DP has the track
             }
             let (protecting, phase) = (why == Why::Protect, before.phase);
@@ -258,7 +265,9 @@ impl<'a> Under<'a> {
                 core.record_of(m.now(), pair, Message::CaughtUp, status, status);
             }
             // Lanes of the level below have skipped this track until now.
-            activate_followers(m, core, family, ldev);
+            if !mutant::removed("wake-level-below") {
+                activate_followers(m, core, family, ldev);
+            }
         });
     }
 

@@ -11,9 +11,9 @@ use crate::{Effect, Event, Wakes};
 use diptych_cache::{Cache, CacheError, Destage, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{self as dka, TrackWrite, write_track};
-use diptych_format::{Answer, LdevId, Need, Wait};
-use diptych_shared::{Change, Volume, VolumeState};
-use diptych_sync::Arc;
+use diptych_format::{Answer, LdevId, Need, TrackNo, Wait};
+use diptych_shared::{Change, FamilyState, Volume, VolumeState};
+use diptych_sync::{Arc, mutant};
 
 /// One destage job: writes dirty tracks, the oldest first, while there is a reason to. It takes no
 /// claim: it writes a snapshot, its slot pinned.
@@ -104,25 +104,37 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
 
 /// A volume whose data cannot reach its drive is blocked, and a pair whose secondary it is is
 /// suspended. What is dirty stays in cache until the operator releases the volume.
-fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
-    let track = key.track;
-    let done = core.shared.with_family(ldev, |family| {
-        // A quick restore may just have given the storage to the other volume of the pair.
-        let on_it = |volume: &&Volume| volume.backing == key.backing;
-        let Some(ldev) = family.volumes().iter().find(on_it).map(|volume| volume.ldev) else {
-            return;
-        };
-        family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
-        let pair = family.pair_of_secondary(ldev).or_else(|| restored_by(family, ldev));
-        if let Some(pair) = pair.map(|pair| pair.id) {
-            failure::target(m, core, family, pair, track, Message::DestageFailed(track));
-            return;
+///
+/// The data is that of a backing: until the family is locked, a quick restore may give it to another
+/// volume than the one it was found under, and a delete then may split the family.
+fn destage_failed(m: &Mailbox, core: &Core, mut ldev: LdevId, key: SlotKey) {
+    loop {
+        let blocked = core.shared.with_family(ldev, |family| {
+            let is_under = |volume: &&Volume| {
+                volume.backing == key.backing
+                    || volume.ldev == ldev && mutant::removed("backing-under-lock")
+            };
+            let volume = family.volumes().iter().find(is_under).map(|volume| volume.ldev);
+            volume.map(|volume| block(m, core, family, volume, key.track)).is_some()
+        });
+        let found = core.backings.lock().get(&key.backing).copied();
+        match (blocked, found) {
+            // A volume that was removed meanwhile needs no state.
+            (Ok(true), _) | (_, None) => return,
+            (Err(_), Some(now)) if now == ldev => return,
+            (_, Some(now)) => ldev = now, // of another family by now
         }
-        let message = Message::DestageFailed(track);
-        core.record(HistoryEntry::new(m.now(), message).of_volume(ldev));
-    });
-    // A volume that was removed meanwhile needs no state.
-    let (Ok(()) | Err(_)) = done;
+    }
+}
+
+fn block(m: &Mailbox, core: &Core, family: &mut FamilyState, ldev: LdevId, track: TrackNo) {
+    family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
+    let message = Message::DestageFailed(track);
+    let pair = family.pair_of_secondary(ldev).or_else(|| restored_by(family, ldev));
+    match pair.map(|pair| pair.id) {
+        Some(pair) => failure::target(m, core, family, pair, track, message),
+        None => core.record(HistoryEntry::new(m.now(), message).of_volume(ldev)),
+    }
 }
 
 /// Destages what is dirty now, then flushes the drive under the volume.

@@ -7,6 +7,7 @@ use crate::core::Core;
 use crate::history::Message;
 use diptych_format::{PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
+use diptych_sync::mutant;
 
 /// A track that the pair copies cannot be read. In 802 and while restoring it is noted and stays to be
 /// copied; where an image needs it, the pair is suspended.
@@ -49,7 +50,7 @@ pub(crate) fn target(
     if status != PairStatus::Suspended {
         suspend(m, core, family, id, message);
     }
-    if status != PairStatus::Restoring {
+    if status != PairStatus::Restoring && !mutant::removed("mark-failed-track") {
         let tracks = TrackRange::one(track);
         family.change(Change::SecondaryChange { secondary, tracks });
     }

@@ -307,6 +307,9 @@ impl HostChange {
 
     /// What the host writes whole is not to be brought any more.
     fn mark_whole_tracks(&self, m: &Mailbox, core: &Core, family: &mut FamilyState) {
+        if mutant::removed("whole-write-clears") {
+            return;
+        }
         for track in self.tracks().iter().filter(|t| self.covers_whole(*t)) {
             let Some(pair) = pair_to_bring(family, self.ldev, track).map(|pair| pair.id) else {
                 continue;

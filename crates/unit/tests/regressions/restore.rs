@@ -126,3 +126,29 @@ fn a_restore_is_given_up_while_another_lane_copies() {
     assert_eq!((pair.status, pair.c.count(), pair.dp.count()), (PairStatus::Suspended, 0, TRACKS));
     assert!(bench.volume(0).undefined);
 }
+
+#[test]
+fn a_restore_is_given_up_under_a_copy_on_its_way() {
+    let mut bench = Bench::new(1, config(24), 2);
+    bench.fill(0, 1);
+    bench.split(0, 1);
+    bench.settle();
+    // Tracks 1 and 3 differ. What the host wrote to the primary's track 3 cannot be destaged.
+    assert_eq!(bench.alone(write_of(0, 12, 4, 2)), HostReply::Done);
+    assert_eq!(bench.alone(write_of(1, 4, 4, 3)), HostReply::Done);
+    let rule = FaultRule::new(Op::Write, FaultKind::StorageFull).touching(sectors(3));
+    bench.drives[0].goes_wrong(rule.repeated());
+    let flush = bench.begin(HostOp::Flush { ldev: ldev(0) });
+    bench.alone(HostOp::Command(command(CommandCode::Restore, 0, 1)));
+    // The lane is at track 1 when the destage ends the restore.
+    let lane = bench.due()[0];
+    bench.turn_to_effect(lane, 0);
+    bench.run_without(&[lane]);
+    assert!(matches!(bench.reply(flush), HostReply::Failed(_)));
+    assert_eq!(bench.pair(0, 1).status, PairStatus::Suspended);
+    bench.settle();
+    let pair = bench.pair(0, 1);
+    assert_eq!((pair.status, bench.state(0)), (PairStatus::Suspended, VolumeState::Blocked));
+    assert!(bench.volume(0).undefined, "the primary is neither the old nor the new");
+    assert_eq!((tracks(&pair, MapName::C), tracks(&pair, MapName::Dp)), (vec![], vec![1, 3]));
+}
