@@ -1,7 +1,7 @@
 //! Copies against host changes of the primary.
 
 use crate::world::{P, S, Shape, T, World};
-use diptych_cha::CommandCode::{Copy, Resync};
+use diptych_cha::CommandCode::{Copy, Create, Resync};
 use diptych_sync::model::{Bound, Model, Mutant};
 use std::sync::Arc;
 
@@ -145,5 +145,59 @@ fn cascade() {
         assert!(pair.c.is_empty(), "invariant I6: every copy ends");
         world.assert_image(S, T, &[&[1]]);
         world.assert_follows(P, S);
+    });
+}
+
+#[test]
+fn cascade_write() {
+    Model {
+        name: "cascade_write",
+        protocol: "a host writes a first-level primary: its old track goes to the secondary, and that one's to the level below",
+        bounds: &[Bound::Preemptions(2)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
+        floor: 2_600,
+        mutants: &[Mutant { name: "protect-internal-copy", dies_by: "invariant I1" }],
+    }
+    .check(|| {
+        let world = World::new(Shape::THREE);
+        world.write(P, 0, &[1]);
+        world.create_copied(P, S);
+        world.create_idle(S, T);
+        world.command(Copy, S, T);
+        world.write(P, 0, &[2]);
+        world.command(Resync, P, S);
+        world.command(Copy, P, S);
+        world.run([|world| world.write(P, 0, &[3]), World::background]);
+        world.settle();
+        world.assert_image(P, S, &[&[2]]);
+        world.assert_image(S, T, &[&[1]]);
+        assert_eq!(world.read(P), [3], "an acknowledged write stays");
+    });
+}
+
+#[test]
+fn cascade_follows() {
+    Model {
+        name: "cascade_follows",
+        protocol: "a host writes a first-level primary in 803 while the level below follows in 802",
+        bounds: &[Bound::Preemptions(2)],
+        deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
+        floor: 2_500,
+        mutants: &[Mutant { name: "wake-level-below", dies_by: "invariant I6" }],
+    }
+    .check(|| {
+        let world = World::new(Shape::THREE);
+        world.write(P, 0, &[1]);
+        world.create_copied(P, S);
+        world.command(Create, S, T);
+        world.settle();
+        world.write(P, 0, &[2]);
+        world.command(Resync, P, S);
+        world.command(Copy, P, S);
+        world.run([|world| world.write(P, 0, &[3]), World::background]);
+        world.settle();
+        world.assert_image(P, S, &[&[2]]);
+        world.assert_follows(S, T);
+        assert_eq!(world.read(P), [3], "an acknowledged write stays");
     });
 }

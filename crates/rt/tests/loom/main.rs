@@ -9,5 +9,8 @@ mod command;
 mod copy;
 mod destage;
 mod driver;
+mod exchange;
+mod failure;
+mod restore;
 mod secondary;
 mod world;

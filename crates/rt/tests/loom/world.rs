@@ -9,7 +9,7 @@ use diptych_format::{
     TrackPool,
 };
 use diptych_rt::{Clock, Rt, RtConfig};
-use diptych_shared::{Pace, Pair, PairOptions, PairStatus};
+use diptych_shared::{Pace, Pair, PairOptions, PairStatus, Volume};
 use diptych_sync::thread;
 use diptych_unit::{Plant, Unit, UnitConfig};
 use std::io::{IoSlice, IoSliceMut};
@@ -52,11 +52,20 @@ impl Shape {
     pub(crate) const THREE: Self = Self { volumes: &[P, S, T], ..Self::PAIR };
 }
 
-/// A drive that nobody may write while it is closed.
+/// What a model may do to the drive of a volume.
+#[derive(Debug, Default)]
+struct Door {
+    /// Nobody may write it.
+    closed: AtomicBool,
+    /// Writes fail.
+    failing: AtomicBool,
+}
+
+/// A drive that nobody may write while it is closed, and that fails when it is told to.
 #[derive(Debug)]
 struct Watched {
     drive: MemoryDrive,
-    closed: Arc<AtomicBool>,
+    door: Arc<Door>,
 }
 
 impl Device for Watched {
@@ -69,8 +78,11 @@ impl Device for Watched {
     }
 
     fn write_at(&self, sector: SectorNo, bufs: &[IoSlice<'_>]) -> Result<(), DeviceError> {
-        let closed = self.closed.load(Ordering::Relaxed);
+        let closed = self.door.closed.load(Ordering::Relaxed);
         assert!(!closed, "invariant I3: a pair that was given up writes its secondary");
+        if self.door.failing.load(Ordering::Relaxed) {
+            return Err(DeviceError::StorageFull);
+        }
         self.drive.write_at(sector, bufs)
     }
 
@@ -83,24 +95,25 @@ impl Device for Watched {
 pub(crate) struct World {
     rt: Rt,
     shape: Shape,
-    /// Closes the drive of S.
-    closed: Arc<AtomicBool>,
+    /// Of the drives, in the order of the volumes.
+    doors: Vec<Arc<Door>>,
     /// The last flush has ended.
     flushed: Arc<AtomicBool>,
     /// Requests submitted and not answered.
     unanswered: Arc<AtomicUsize>,
+    /// What an actor leaves for the end.
+    note: AtomicUsize,
 }
 
 impl World {
     pub(crate) fn new(shape: Shape) -> Arc<Self> {
-        let closed = Arc::new(AtomicBool::new(false));
+        let doors: Vec<Arc<Door>> = shape.volumes.iter().map(|_| Arc::default()).collect();
         let sectors = 64 * shape.tracks;
-        let drive = |&ldev: &LdevId| -> (u16, Box<dyn Device>) {
-            let drive = MemoryDrive::new(sectors);
-            let closed = if ldev == S { closed.clone() } else { Arc::default() };
-            (0, Box::new(Watched { drive, closed }))
+        let drive = |door: &Arc<Door>| -> (u16, Box<dyn Device>) {
+            let (drive, door) = (MemoryDrive::new(sectors), door.clone());
+            (0, Box::new(Watched { drive, door }))
         };
-        let plant = Plant::new(Drives::new(shape.volumes.iter().map(drive).collect()));
+        let plant = Plant::new(Drives::new(doors.iter().map(drive).collect()));
         let track_bytes = shape.blocks_per_track as usize * BLOCK_BYTES;
         let cache = CacheConfig {
             shards: 1,
@@ -126,7 +139,7 @@ impl World {
             RtConfig { workers: shape.workers, clock: Clock::jump(), ..RtConfig::default() };
         let rt = Rt::start(unit, plant, driver).unwrap();
         let (flushed, unanswered) = (Arc::default(), Arc::default());
-        Arc::new(Self { rt, shape, closed, flushed, unanswered })
+        Arc::new(Self { rt, shape, doors, flushed, unanswered, note: AtomicUsize::new(0) })
     }
 
     /// Spawns every actor and joins them all.
@@ -297,9 +310,38 @@ impl World {
         self.rt.unit().pair(primary, secondary).expect("the pair is there")
     }
 
-    /// From now on nobody but the model may write the drive of S.
+    pub(crate) fn volume(&self, ldev: LdevId) -> Volume {
+        self.rt.unit().volume(ldev).expect("the volume is there")
+    }
+
+    /// Lets hosts at a blocked volume again; what could not be destaged is tried anew.
+    pub(crate) fn release(&self, ldev: LdevId) {
+        self.rt.unit().release_volume(ldev, self.rt.now()).expect("the volume is there");
+    }
+
+    /// Leaves something for the end of the model.
+    pub(crate) fn note(&self, what: u8) {
+        self.note.store(what.into(), Ordering::Relaxed);
+    }
+
+    /// What was left last; 0 if nothing was.
+    pub(crate) fn noted(&self) -> u8 {
+        self.note.load(Ordering::Relaxed) as u8
+    }
+
+    fn door(&self, ldev: LdevId) -> &Door {
+        let no = self.shape.volumes.iter().position(|volume| *volume == ldev);
+        &self.doors[no.expect("the volume is of this shape")]
+    }
+
+    /// From now on nobody but the model may write the drive that S was made on.
     pub(crate) fn close(&self, closed: bool) {
-        self.closed.store(closed, Ordering::Relaxed);
+        self.door(S).closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// From now on writes of the drive that a volume was made on fail.
+    pub(crate) fn fail(&self, ldev: LdevId, failing: bool) {
+        self.door(ldev).failing.store(failing, Ordering::Relaxed);
     }
 
     /// The copy has ended and the secondary holds this image.
@@ -312,6 +354,18 @@ impl World {
             images.contains(&&found[..]),
             "invariant I1: {secondary} holds {found:?}, the image is one of {images:?}"
         );
+    }
+
+    /// Every track in which these contents of the two volumes differ is in C, DP or DS.
+    pub(crate) fn assert_marked(&self, sides: (LdevId, LdevId), primary: &[u8], secondary: &[u8]) {
+        let pair = self.pair(sides.0, sides.1);
+        let track_blocks = self.shape.blocks_per_track as usize;
+        let tracks = primary.chunks(track_blocks).zip(secondary.chunks(track_blocks));
+        for (no, (p, s)) in tracks.enumerate() {
+            let marked =
+                [&pair.c, &pair.dp, &pair.ds].iter().any(|map| map.get(TrackNo(no as u64)));
+            assert!(marked || p == s, "invariant I2: track {no} differs and no bit says so");
+        }
     }
 
     /// The secondary follows and has caught up: the sides are equal. The pair is gone afterwards.
