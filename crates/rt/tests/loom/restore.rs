@@ -72,7 +72,7 @@ fn restore_against_whole_writes() {
         protocol: "a host writes a whole track of a primary that is being restored; the restore's end finds it changed",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
-        floor: 2_600,
+        floor: 2_300,
         mutants: &[
             Mutant { name: "whole-write-clears", dies_by: "invariant I1" },
             Mutant { name: "recheck-under-claim", dies_by: "invariant" },

@@ -71,7 +71,7 @@ fn quick_write_of_a_whole_track() {
         protocol: "a host writes all of a secondary's track that is still to be copied",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 9_000,
+        floor: 5_600,
         mutants: &[Mutant { name: "bring-before-use", dies_by: "invariant" }],
     }
     .check(|| {
