@@ -95,7 +95,14 @@ pub(crate) async fn copy_ahead(
     };
     let mut wanted = Wanted::default();
     loop {
-        let room = Room::admit(m, core, wanted).await?;
+        let room = match Room::admit(m, core, wanted).await {
+            Err(NotHeld::NoRoom) => {
+                copy_one_ahead(m, core, ldev, track).await?;
+                wanted = Wanted::default();
+                continue;
+            }
+            admitted => admitted?,
+        };
         let (held, needed) = Held::claim(m, core, ldev, Some(tracks), needed).await?;
         if !wanted.covers(needed) {
             wanted = needed;
@@ -109,6 +116,34 @@ pub(crate) async fn copy_ahead(
         let block = core.shape(ldev).map_err(NotHeld::Refused)?.geometry.first_block(track);
         return Err(NotHeld::Refused(HostError::Medium { ldev, block }));
     }
+}
+
+/// As [`copy_ahead`], for one of the pairs, where the cache has no room for the copies of one track.
+async fn copy_one_ahead(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    track: TrackNo,
+) -> Result<(), NotHeld> {
+    let room = Room::admit(m, core, Wanted { buffers: 1, dirty: 1 }).await?;
+    let lowest = |family: &mut FamilyState| lowest_dependent(family, ldev, track);
+    let (held, pair) = Held::claim(m, core, ldev, Some(TrackRange::one(track)), lowest).await?;
+    if let Some((from, pair)) = pair {
+        let mut under = Under { m, core, held, room };
+        under.copy_track(from, &[pair], track, Why::Protect).await;
+    }
+    Ok(())
+}
+
+/// A pair of this primary, or below it, whose image needs the old track and on whose secondary none
+/// depends; and its primary.
+fn lowest_dependent(
+    family: &FamilyState,
+    primary: LdevId,
+    track: TrackNo,
+) -> Option<(LdevId, PairId)> {
+    let pair = family.pairs_of_primary(primary).find(|pair| depends(pair, track))?;
+    lowest_dependent(family, pair.secondary, track).or(Some((primary, pair.id)))
 }
 
 impl Under<'_> {

@@ -164,3 +164,35 @@ fn lanes_that_cannot_be_are_refused_and_nothing_is_broken() {
     let none = bench.unit().change_pace(ldev(1), ldev(0), options(1), Time::ZERO);
     assert_eq!(none, Err(UnitError::NoPair { primary: ldev(1), secondary: ldev(0) }));
 }
+
+#[test]
+fn a_cache_smaller_than_the_copies_of_one_track_delays_a_change_and_does_not_refuse_it() {
+    // Four secondaries, and below one of them as many again.
+    for seed in 0..20 {
+        let mut bench = Bench::new(seed, config(3), 10);
+        bench.fill(0, 1);
+        bench.split(0, 1);
+        for (primary, secondary) in [(1, 6), (1, 7), (1, 8), (1, 9), (0, 2), (0, 3), (0, 4)] {
+            let create = command(CommandCode::Create, primary, secondary);
+            bench.accept(create.without_initial_copy());
+        }
+        for secondary in [6, 7, 8, 9] {
+            bench.alone(HostOp::Command(command(CommandCode::Copy, 1, secondary)));
+        }
+        bench.alone(write_of(0, 0, 4, 2));
+        bench.alone(write_of(0, 4, 4, 2));
+        bench.alone(HostOp::Command(command(CommandCode::Resync, 0, 1)));
+        for secondary in [1, 2, 3, 4] {
+            bench.alone(HostOp::Command(command(CommandCode::Copy, 0, secondary)));
+        }
+        let read = bench.begin(read_of(4, 5, 1));
+        assert_eq!(bench.write(0, 1, 6, 3), HostReply::Done, "seed {seed}");
+        bench.settle();
+        assert!(tags_of(5, bench.reply(read)).is_err(), "it is not quick");
+        for secondary in [1, 2, 3, 4, 6, 7, 8, 9] {
+            let tag = if secondary > 4 { 1 } else { 2 };
+            assert_eq!(bench.read(secondary, 0, 8), Ok(vec![tag; 8]), "seed {seed}, {secondary}");
+        }
+        bench.hand.check_stored().expect("whole volumes");
+    }
+}
