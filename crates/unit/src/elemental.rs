@@ -51,19 +51,20 @@ impl Drop for Lane {
     }
 }
 
-/// A track that a lane could copy.
-#[derive(Debug, Clone, Copy)]
-enum Candidate {
-    Free(TrackNo),
-    /// Held by somebody: skip it, or queue for it.
-    Busy(TrackNo),
+/// Tracks that a lane could copy.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// Held by somebody: skip them, or queue for one.
+    busy: Vec<TrackNo>,
+    /// The first one behind them that nobody holds.
+    free: Option<TrackNo>,
 }
 
 /// What the pair says of the next track (601, 602).
 enum Search {
     Stopped,
     Nothing,
-    Found(Vec<Candidate>, Wanted, FamilyId),
+    Found(Candidates, Wanted, FamilyId),
 }
 
 /// Steps 601-607 for one track.
@@ -96,7 +97,9 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
             Err(error) => return end_of(error.into()),
         }
     };
-    core.scheduler.lock().unskip(turn.pair, track);
+    if !candidates.busy.is_empty() {
+        core.scheduler.lock().unskip(turn.pair, track);
+    }
     // Somebody else may have copied it, or it needs more room than was asked for: the next search
     // tells.
     if let Some((from, now)) = still
@@ -138,19 +141,19 @@ fn search(family: &FamilyState, id: PairId) -> Search {
         return Search::Stopped;
     }
     // 601, 602
-    let mut candidates = Vec::new();
+    let mut found = Candidates::default();
     for track in to_copy(family, pair).take(SEARCH_TRACKS) {
         if family.is_busy(track) {
-            candidates.push(Candidate::Busy(track));
+            found.busy.push(track);
             continue;
         }
-        candidates.push(Candidate::Free(track));
+        found.free = Some(track);
         break;
     }
-    let Some(Candidate::Free(track) | Candidate::Busy(track)) = candidates.last().copied() else {
+    let Some(track) = found.free.or(found.busy.last().copied()) else {
         return Search::Nothing; // 503
     };
-    Search::Found(candidates, wanted_to_copy(family, pair, track), family.id())
+    Search::Found(found, wanted_to_copy(family, pair, track), family.id())
 }
 
 /// The tracks that a lane of the pair may copy, from the pointer on and around.
@@ -198,18 +201,15 @@ fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<(LdevId, 
 }
 
 /// The free track, or a busy one that was skipped often enough to queue for.
-fn choose(core: &Core, turn: &Turn, candidates: &[Candidate]) -> Option<(TrackNo, bool)> {
-    let mut scheduler = core.scheduler.lock();
-    for candidate in candidates {
-        match *candidate {
-            Candidate::Free(track) => return Some((track, false)),
-            Candidate::Busy(track) if scheduler.skip(turn.pair, track) => {
-                return Some((track, true));
-            }
-            Candidate::Busy(_) => {}
-        }
-    }
-    None
+fn choose(core: &Core, turn: &Turn, candidates: &Candidates) -> Option<(TrackNo, bool)> {
+    let Candidates { busy, free } = candidates;
+    let waited_for = || {
+        let mut scheduler = core.scheduler.lock();
+        busy.iter().copied().find(|track| scheduler.skip(turn.pair, *track))
+    };
+    // Nothing to skip, no look at the scheduler.
+    let waited_for = if busy.is_empty() { None } else { waited_for() };
+    waited_for.map(|track| (track, true)).or(free.map(|track| (track, false)))
 }
 
 #[cfg(test)]
@@ -260,10 +260,10 @@ mod tests {
         assert!(wakes.is_empty(), "nobody waits");
         let search = shared.with_family(ldev(1), |family| search(family, pair_id(1)));
         match search.expect("the volume") {
-            Search::Found(candidates, ..) => match candidates[..] {
-                [Candidate::Free(track)] => Some(track),
-                _ => panic!("nobody holds a track: {candidates:?}"),
-            },
+            Search::Found(found, ..) => {
+                assert!(found.busy.is_empty(), "nobody holds a track: {found:?}");
+                found.free
+            }
             Search::Nothing => None,
             Search::Stopped => panic!("both levels copy"),
         }
