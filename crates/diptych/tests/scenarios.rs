@@ -24,7 +24,9 @@ fn all_hold(args: impl IntoIterator<Item = impl AsRef<OsStr>>) {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
     let output = play([OsStr::new("--check").to_owned()].into_iter().chain(args));
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
-    assert_eq!(output.status.code(), Some(0), "{}", said.concat());
+    let said = said.concat();
+    let wrong: Vec<&str> = said.lines().filter(|line| !line.starts_with("ok ")).collect();
+    assert_eq!(output.status.code(), Some(0), "\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -216,6 +218,45 @@ fn the_document_has_every_verb_with_every_field() {
     }
     let example = fs::read_to_string(scenarios().join("copy-at-an-instant.toml")).expect("a file");
     assert!(document.contains(&example), "the example is not the file:\n{example}");
+}
+
+#[test]
+fn the_document_has_every_scenario() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let document = fs::read_to_string(root.join("docs/scenarios.md")).expect("the document");
+    let mut missing = Vec::new();
+    for file in fs::read_dir(scenarios()).expect("the scenarios") {
+        let path = file.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a scenario");
+        let title =
+            text.lines().find_map(|line| line.strip_prefix("title = \"")?.strip_suffix('"'));
+        let name = path.file_stem().and_then(OsStr::to_str).expect("a name");
+        let title = title.expect("a title on a line of its own");
+        let row = format!("| [{name}](../tests/scenarios/{name}.toml) | {title} |");
+        if !document.contains(&row) {
+            missing.push(row);
+        }
+    }
+    assert!(missing.is_empty(), "docs/scenarios.md has no\n{}", missing.join("\n"));
+}
+
+/// The reason that no scenario can show: nobody is there to ask while the unit stops.
+const NOT_SHOWN: [&str; 1] = ["stopping"];
+
+#[test]
+fn every_verb_and_every_reason_has_a_scenario() {
+    let files = fs::read_dir(scenarios()).expect("the scenarios");
+    let text = |file: std::io::Result<fs::DirEntry>| {
+        fs::read_to_string(file.expect("an entry").path()).expect("a scenario")
+    };
+    let all: String = files.map(text).collect();
+    let (_, said) = played("\n[[step]]\nflush = \"00:00\"\nexpect = \"refused: ?\"\n", &[]);
+    let (_, reasons) = said.trim_end().split_once("there are ").expect("all reasons");
+    let reasons = reasons.split(", ").filter(|reason| !NOT_SHOWN.contains(reason));
+    let reasons = reasons.map(|reason| format!("expect = \"refused: {reason}\"\n"));
+    let verbs = known(None).into_iter().map(|verb| format!("\n{verb} = "));
+    let missing: Vec<String> = verbs.chain(reasons).filter(|text| !all.contains(text)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

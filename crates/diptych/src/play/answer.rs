@@ -306,13 +306,11 @@ fn host_error(error: &HostError) -> String {
 
 const FAILED: [&str; 2] = ["medium", "drive"];
 /// What hosts and operators are refused by; the commands' reasons come from their answer blocks.
-const REFUSED: [&str; 23] = [
+const REFUSED: [&str; 19] = [
     "secondary",
     "reserved",
     "blocked",
     "out-of-range",
-    "not-whole-blocks",
-    "too-large",
     "no-volume",
     "no-room",
     "busy",
@@ -321,8 +319,6 @@ const REFUSED: [&str; 23] = [
     "group-twice",
     "too-many-groups",
     "paired",
-    "volume-paired",
-    "volume-claimed",
     "unknown-volume",
     "over",
     "twice",

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Tracks of one read when a whole volume is looked at.
-const LOOK_TRACKS: u64 = 16;
+const LOOK_TRACKS: u64 = 4;
 
 /// A host that was told to end has its last answer by then.
 const HOST_ENDS_NS: u64 = 60_000_000_000;
@@ -71,6 +71,8 @@ pub(crate) struct Stage {
     pub(crate) loads: BTreeMap<String, Load>,
     /// Schedules, by name.
     pub(crate) schedules: BTreeMap<String, ScheduleId>,
+    /// Whether there was one.
+    scheduled: bool,
     /// Whether a drive was told to go wrong: what lies on the drives is no proof of anything then.
     pub(crate) faulty: bool,
     /// The first entry of the history that no step has looked at.
@@ -113,6 +115,7 @@ impl Stage {
             marks,
             loads,
             schedules,
+            scheduled: false,
             faulty: false,
             history_next: 0,
         })
@@ -182,16 +185,16 @@ impl Stage {
         if let Some((name, _)) = writing {
             return Err(PlayError::HostWrites { name: name.clone() });
         }
-        if self.unit().schedules().is_empty() {
-            self.driver().settle();
-        } else {
+        if self.scheduled {
             self.settle_between_ticks();
+        } else {
+            self.driver().settle();
         }
         Ok(())
     }
 
-    /// With a schedule that goes on there is always something due: this waits until nothing is left
-    /// but ticks to come.
+    /// With a schedule that goes on there is always something due, and a driver in real time comes back
+    /// to the next tick even if it was taken back: this waits until nothing is left but that.
     fn settle_between_ticks(&mut self) {
         let limit = self.now() + SETTLE_NS;
         while self.now() < limit {
@@ -213,6 +216,13 @@ impl Stage {
         let ns = |at: Utc| at.seconds.saturating_sub(start).max(0).unsigned_abs() * SECOND_NS;
         let schedules = self.unit().schedules();
         schedules.iter().filter_map(|state| state.next).map(ns).min().map(Time::from_ns)
+    }
+
+    /// Keeps a schedule that was added under a name.
+    pub(crate) fn add_schedule(&mut self, name: &str, id: ScheduleId) {
+        self.scheduled = true;
+        self.schedules.insert(name.to_owned(), id);
+        self.ask_due();
     }
 
     /// The schedule of this name.
@@ -429,9 +439,15 @@ fn make_unit(scenario: &Scenario, plant: &Plant) -> Result<Unit, PlayError> {
     let config = UnitConfig {
         needs_reserve: table.needs_reserve,
         secondaries_max: table.secondaries_max,
-        limits: Limits { pairs: table.pairs_max, ..usual.limits },
+        limits: Limits {
+            pairs: table.pairs_max,
+            queued_claims: table.queued_claims_max,
+            ..usual.limits
+        },
         lanes_max: table.lanes_max,
         group_pairs_max: table.group_pairs_max,
+        groups_max: table.groups_max,
+        schedules_max: table.schedules_max,
         history_max: table.history_max,
         utc_at_start: table.start.map_or(Utc::EPOCH, |UtcWord(start)| start),
         copy_rest_ns: table.copy_rest.ns,

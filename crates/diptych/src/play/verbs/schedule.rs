@@ -106,8 +106,7 @@ impl Act for AddSchedule {
         };
         match done {
             Ok(id) => {
-                stage.schedules.insert(self.schedule.clone(), id);
-                stage.ask_due();
+                stage.add_schedule(&self.schedule, id);
                 Ok(Answer::Done.into())
             }
             Err(error) => Ok(Answer::refused(&error).into()),
