@@ -44,7 +44,7 @@ const SWITCH: &[&str] = &[
     // Models note what they have seen outside of what is explored.
     "crates/cache/tests/loom.rs",
     "crates/rt/tests/loom/",
-    "crates/rt/tests/shuttle.rs",
+    "crates/rt/tests/shuttle/",
     "crates/testkit/tests/shuttle.rs",
 ];
 

@@ -2,12 +2,17 @@
 //!
 //! Two primaries, three pairs, one of them a second level. Each of three hosts gives commands for its
 //! own pair; all of them, and one more, read and write whatever they may. Every write has a value of
-//! its own and notes when it began and ended, so each read, and each image, can be held against the
-//! values that were possible then.
+//! its own and notes when it began and ended, and so does every command that gives a volume the content
+//! of another. So each read, and each volume at the end, can be held against what was possible then.
 #![cfg(diptych_shuttle)]
 
+mod notes;
+
 use diptych_cache::CacheConfig;
-use diptych_cha::{Command, CommandCode, HostError, HostOp, HostReply, Outcome, Refusal};
+use diptych_cha::CommandCode::{
+    self, Copy, Create, Delete, QuickRestore, Restore, Resync, Suspend,
+};
+use diptych_cha::{Command, HostError, HostOp, HostReply, Outcome, Refusal};
 use diptych_device::{Device, MemoryDrive};
 use diptych_dka::{self as dka, Drives};
 use diptych_drr::{TrackPlace, verify};
@@ -15,10 +20,11 @@ use diptych_format::{
     BLOCK_BYTES, BlockMask, BlockNo, BlockRange, CheckArea, Geometry, LdevId, TrackNo, TrackPool,
 };
 use diptych_rt::{Clock, Rt, RtConfig};
-use diptych_shared::{Pace, PairOptions, PairStatus, TrackMap};
+use diptych_shared::{Pace, Pair, PairOptions, PairStatus, TrackMap};
 use diptych_sync::model::{Bound, Model, Mutant, random_u64};
 use diptych_sync::thread;
 use diptych_unit::{Plant, Unit, UnitConfig};
+use notes::{Gives, Notes, Span};
 // The notes of the test are no part of what is checked: no scheduling points are spent on them.
 use std::sync::{Arc, Mutex};
 
@@ -27,56 +33,9 @@ const VOLUMES: usize = 5;
 const OPERATIONS: usize = 14;
 /// The pairs, by the numbers of their volumes. The second is below the first.
 const PAIRS: [(usize, usize); 3] = [(0, 1), (1, 2), (3, 4)];
-/// Volumes that nobody but hosts changes.
-const FIRST_LEVEL: [usize; 2] = [0, 3];
 
 fn ldev(no: usize) -> LdevId {
     LdevId::new(0, no as u8)
-}
-
-/// When something began and ended, in steps of the notes.
-#[derive(Clone, Copy)]
-struct Span {
-    began: u64,
-    ended: u64,
-}
-
-/// A write of one track that may have happened.
-struct Written {
-    value: u64,
-    span: Span,
-}
-
-#[derive(Default)]
-struct Notes {
-    clock: u64,
-    /// By volume and track.
-    writes: Vec<Vec<Vec<Written>>>,
-    /// The accepted copy command of each pair that still holds.
-    images: [Option<Span>; PAIRS.len()],
-}
-
-impl Notes {
-    fn new() -> Self {
-        let first = || vec![Written { value: 0, span: Span { began: 0, ended: 0 } }];
-        let volume = || (0..TRACKS).map(|_| first()).collect();
-        Self { writes: (0..VOLUMES).map(|_| volume()).collect(), ..Self::default() }
-    }
-
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
-    }
-
-    /// Whether a track could hold `value` at some instant of `at`: the write had begun, and no other
-    /// came wholly between it and `at`.
-    fn possible(&self, volume: usize, track: usize, value: u64, at: Span) -> bool {
-        let writes = &self.writes[volume][track];
-        let Some(write) = writes.iter().find(|write| write.value == value) else { return false };
-        let hidden =
-            |other: &Written| write.span.ended < other.span.began && other.span.ended < at.began;
-        write.span.began <= at.ended && !writes.iter().any(hidden)
-    }
 }
 
 struct World {
@@ -107,7 +66,7 @@ impl World {
         }
         let driver = RtConfig { workers: 2, clock: Clock::jump(), ..RtConfig::default() };
         let rt = Rt::start(unit, plant, driver).unwrap();
-        Self { rt, notes: Mutex::new(Notes::new()) }
+        Self { rt, notes: Mutex::new(Notes::new(VOLUMES, TRACKS)) }
     }
 
     fn notes<R>(&self, body: impl FnOnce(&mut Notes) -> R) -> R {
@@ -125,32 +84,18 @@ impl World {
 
     fn write(&self, volume: usize, track: u64, count: u64) {
         let tracks = track as usize..(track + count) as usize;
-        // Noted before it begins: others may see the value at once.
-        let (first, began) = self.notes(|notes| {
+        let began = self.notes(|notes| {
             let began = notes.tick();
             for track in tracks.clone() {
-                let span = Span { began, ended: u64::MAX };
-                let value = began * TRACKS + track as u64;
-                notes.writes[volume][track].push(Written { value, span });
+                notes.begins(volume, track, began, Gives::Value(value_of_write(began, track)));
             }
-            (began * TRACKS, began)
+            began
         });
-        let block = |track: usize| (first + track as u64).to_le_bytes().repeat(BLOCK_BYTES / 8);
-        let data: Vec<u8> = tracks.clone().flat_map(block).collect();
+        let block = |track| value_of_write(began, track).to_le_bytes().repeat(BLOCK_BYTES / 8);
+        let data: Vec<u8> = tracks.flat_map(block).collect();
         let write = HostOp::Write { ldev: ldev(volume), block: BlockNo(track), data: data.into() };
         let done = self.execute(write).is_some();
-        self.notes(|notes| {
-            let ended = notes.tick();
-            for track in tracks {
-                let writes = &mut notes.writes[volume][track];
-                let at = writes.iter().position(|w| w.span.began == began).expect("noted above");
-                if done {
-                    writes[at].span.ended = ended;
-                } else {
-                    writes.remove(at);
-                }
-            }
-        });
+        self.notes(|notes| notes.ends(volume, began, done));
     }
 
     fn read(&self, volume: usize) {
@@ -162,38 +107,65 @@ impl World {
             let at = Span { began, ended: notes.tick() };
             for (track, block) in data.chunks(BLOCK_BYTES).enumerate() {
                 let value = value_of(block);
-                // A secondary holds its primary's values too.
-                let possible =
-                    !FIRST_LEVEL.contains(&volume) || notes.possible(volume, track, value, at);
-                assert!(possible, "invariant: track {track} of volume {volume} read as {value}");
+                let possible = notes.possible(volume, track, value, at);
+                assert!(
+                    possible,
+                    "invariant I1: track {track} of volume {volume} is read as {value}"
+                );
             }
         });
     }
 
-    fn command(&self, pair: usize, code: CommandCode) {
+    /// Gives a command for a pair, and notes what it gives to whom.
+    fn command(&self, pair: usize, command: Command) {
         let (primary, secondary) = PAIRS[pair];
-        let lanes = 1 + (random_u64() % 2) as u8;
-        let options = PairOptions {
-            pace: Pace::SLOW,
-            lanes,
-            quick: random_u64() & 1 == 0,
-            ..PairOptions::default()
-        };
-        let command = Command::new(code, ldev(primary), ldev(secondary)).with_options(options);
-        let began = self.notes(Notes::tick);
+        let began = self.notes(|notes| {
+            let began = notes.tick();
+            for (volume, gives) in may_give(&command, primary, secondary) {
+                notes.begins_everywhere(volume, began, gives);
+            }
+            began
+        });
         let Some(HostReply::Outcome(outcome)) = self.execute(HostOp::Command(command)) else {
             panic!("invariant I6: a command has an outcome");
         };
         let stopping = outcome == Outcome::Refused(Refusal::Stopping);
         assert!(!stopping, "invariant I6: a command is refused, but nothing stops");
         self.notes(|notes| {
-            let at = Span { began, ended: notes.tick() };
-            match (outcome, code) {
-                (Outcome::Accepted { .. }, CommandCode::Copy) => notes.images[pair] = Some(at),
-                (Outcome::Accepted { .. }, _) => notes.images[pair] = None,
-                (Outcome::Chosen { .. } | Outcome::Nothing { .. } | Outcome::Refused(_), _) => {}
+            for volume in [primary, secondary] {
+                notes.ends(volume, began, gave(&command, outcome, volume == primary));
             }
         });
+    }
+
+    /// A command for a pair: more often than not one that its status allows.
+    fn some_command(&self, pair: usize, dice: u64) -> Command {
+        let (primary, secondary) = PAIRS[pair];
+        let status = self.rt.unit().pair(ldev(primary), ldev(secondary)).map(|pair| pair.status);
+        let codes: &[CommandCode] = match status {
+            _ if dice.is_multiple_of(4) => &CommandCode::ALL,
+            None => &[Create],
+            Some(PairStatus::PairedNotCopied) => &[Copy, Copy, Copy, Suspend, Delete],
+            Some(PairStatus::CopyInProgress) => &[Suspend, Delete],
+            Some(PairStatus::Copied) => &[Resync, Restore, Restore, QuickRestore, QuickRestore],
+            Some(PairStatus::Restoring) => &[Delete],
+            Some(PairStatus::Suspended) => &[Resync, Delete],
+        };
+        let code = codes[(dice >> 8) as usize % codes.len()];
+        let coin = |no: u32| dice >> (16 + no) & 1 == 0;
+        let options = PairOptions {
+            pace: Pace::SLOW,
+            lanes: if coin(0) { 1 } else { 2 },
+            quick: coin(1),
+            ..PairOptions::default()
+        };
+        let command = Command::new(code, ldev(primary), ldev(secondary)).with_options(options);
+        match code {
+            Create if coin(2) => command.and_copy(),
+            QuickRestore if coin(2) => command.frozen(),
+            Delete if coin(2) => command.forced(),
+            _ => command,
+        }
     }
 
     /// One host's life.
@@ -205,11 +177,8 @@ impl World {
             match dice % 8 {
                 0..3 => self.write(volume, track, 1 + (dice >> 24) % (TRACKS - track)),
                 3..5 => self.read(volume),
-                // Towards a copy more often than away from it.
                 roll if no < PAIRS.len() => {
-                    use CommandCode::{Copy, Create, Delete, Resync, Suspend};
-                    let codes = [Create, Copy, Create, Copy, Resync, Copy, Suspend, Delete];
-                    self.command(no, codes[(dice >> 32) as usize % codes.len()]);
+                    self.command(no, self.some_command(no, dice >> 32));
                     if roll == 7 {
                         self.write(PAIRS[no].0, track, 1);
                     }
@@ -262,24 +231,35 @@ impl World {
             let now = notes.tick();
             Span { began: now, ended: now }
         });
-        for volume in FIRST_LEVEL {
-            for (track, &value) in contents[volume].iter().enumerate() {
+        for (volume, contents) in contents.iter().enumerate() {
+            let pair_above = PAIRS.into_iter().find(|(_, secondary)| *secondary == volume);
+            let pair_above = pair_above.and_then(|pair| self.pair(pair));
+            if pair_above.is_some_and(|pair| pair.status != PairStatus::Copied) {
+                continue; // hosts are kept off; the bits of the pair say what it holds
+            }
+            for (track, &value) in contents.iter().enumerate() {
                 let possible = self.notes(|notes| notes.possible(volume, track, value, end));
-                assert!(possible, "invariant I5: track {track} of volume {volume} is lost");
+                assert!(
+                    possible,
+                    "invariant I1 or I5: track {track} of volume {volume} is {value}"
+                );
             }
         }
-        for (no, &(primary, secondary)) in PAIRS.iter().enumerate() {
-            self.check_pair(no, &contents[primary], &contents[secondary]);
+        for pair in PAIRS {
+            self.check_pair(pair, &contents[pair.0], &contents[pair.1]);
         }
     }
 
-    fn check_pair(&self, no: usize, primary: &[u64], secondary: &[u64]) {
-        let volumes = PAIRS[no];
-        let Some(pair) = self.rt.unit().pair(ldev(volumes.0), ldev(volumes.1)) else { return };
-        assert_ne!(pair.status, PairStatus::CopyInProgress, "invariant I6: every copy ends");
+    fn pair(&self, (primary, secondary): (usize, usize)) -> Option<Pair> {
+        self.rt.unit().pair(ldev(primary), ldev(secondary))
+    }
+
+    fn check_pair(&self, volumes: (usize, usize), primary: &[u64], secondary: &[u64]) {
+        let Some(pair) = self.pair(volumes) else { return };
+        let ended = !matches!(pair.status, PairStatus::CopyInProgress | PairStatus::Restoring);
+        assert!(ended, "invariant I6: every copy ends");
         let follows = pair.status == PairStatus::PairedNotCopied;
         assert!(!follows || pair.c.is_empty(), "invariant I6: a secondary catches up");
-        let image = self.notes(|notes| notes.images[no]);
         for track in 0..TRACKS as usize {
             let bit = |map: &TrackMap| map.get(TrackNo(track as u64));
             let marked = bit(&pair.c) || bit(&pair.dp) || bit(&pair.ds);
@@ -288,17 +268,40 @@ impl World {
                 "invariant I2: track {track} of pair {} differs and no bit says so",
                 pair.id
             );
-            let Some(image) = image.filter(|_| FIRST_LEVEL.contains(&volumes.0)) else { continue };
-            assert_eq!(pair.status, PairStatus::Copied, "the last command was a copy");
-            let value = secondary[track];
-            let possible = self.notes(|notes| notes.possible(volumes.0, track, value, image));
-            assert!(
-                bit(&pair.ds) || possible,
-                "invariant I1: track {track} of pair {} is {value} in the image",
-                pair.id
-            );
         }
     }
+}
+
+/// What a command may give to which of the volumes, before its outcome is known.
+fn may_give(command: &Command, primary: usize, secondary: usize) -> Vec<(usize, Gives)> {
+    let image = (secondary, Gives::ContentOf(primary));
+    let restored = (primary, Gives::ContentOf(secondary));
+    match command.code {
+        Copy => vec![image],
+        Create if command.and_copy => vec![image],
+        Restore => vec![restored],
+        QuickRestore if command.freeze => vec![restored, image],
+        QuickRestore => vec![restored],
+        Delete => [primary, secondary].map(|volume| (volume, Gives::Anything)).to_vec(),
+        Create | Resync | Suspend => vec![],
+    }
+}
+
+/// Whether the command did to the volume what it [may have](may_give). A pair that is deleted before
+/// its copy has ended leaves the volume that was copied to with anything.
+fn gave(command: &Command, outcome: Outcome, to_primary: bool) -> bool {
+    let Outcome::Accepted { from, .. } = outcome else { return false };
+    match (command.code, from) {
+        (Delete, Some(PairStatus::Copied)) => false,
+        (Delete, Some(PairStatus::Restoring)) => to_primary,
+        (Delete, _) => !to_primary,
+        _ => true,
+    }
+}
+
+/// What the write that began then writes to a track.
+fn value_of_write(began: u64, track: usize) -> u64 {
+    began * TRACKS + track as u64
 }
 
 /// The value that a block is filled with.
@@ -313,14 +316,16 @@ fn the_whole_unit() {
     Model {
         name: "the_whole_unit",
         protocol: "four hosts read, write, flush and give commands for three pairs",
-        bounds: &[Bound::Random(60_000)],
+        bounds: &[Bound::Random(50_000)],
         deep: &[Bound::Random(500_000)],
-        floor: 60_000,
+        floor: 50_000,
         mutants: &[
             Mutant { name: "protect-before-write", dies_by: "invariant I1" },
             // Each schedule is another: the first invariant that it breaks may be I1 or I2.
             Mutant { name: "mark-secondary-changes", dies_by: "invariant I" },
             Mutant { name: "recheck-under-claim", dies_by: "invariant" },
+            Mutant { name: "bring-before-use", dies_by: "invariant I" },
+            Mutant { name: "restore-end-takes-dp", dies_by: "invariant I" },
         ],
     }
     .check(|| {
