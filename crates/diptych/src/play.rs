@@ -47,6 +47,9 @@ pub(crate) fn run(args: &PlayArgs) -> Result<ExitCode, PlayError> {
         (_, true, false) => Style::Verdicts,
         (_, false, _) => Style::Steps,
     };
+    if args.seed.is_some() && args.time == Some(TimeKind::Real) {
+        return Err(PlayError::SeedInRealTime);
+    }
     let paths = files(&args.scenarios)?;
     let mut stdout = io::stdout().lock();
     let mut report = Report::new(&mut stdout, style);

@@ -154,6 +154,11 @@ fn bad_input_is_named_with_its_place() {
         &gone,
         "diptych: cannot work in /nowhere/at/all: No such file or directory (os error 2)\n",
     );
+    check(
+        STEPS,
+        &["--seed", "1", "--time", "real"],
+        "diptych: a seed decides nothing in real time: leave --seed or --time real away\n",
+    );
     let output = play(["nowhere.toml"]);
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(2), "{said}");

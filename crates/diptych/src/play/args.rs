@@ -6,7 +6,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   diptych play copy.toml                      print what happens, step by step
-  diptych play --check tests/scenarios        compare everything in a directory with what is expected
+  diptych play --check tests/scenarios        compare all of a directory with what it expects
   diptych play --check --time real *.toml     the same on threads
   diptych play --time virtual --seed 7 copy.toml
   diptych play --dir /var/tmp copy.toml       drives in files, which are removed afterwards

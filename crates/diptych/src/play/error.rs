@@ -26,6 +26,8 @@ pub(crate) enum PlayError {
         "{}: this scenario is tied to {tied} time: leave --time {asked} away", path.display()
     )]
     Tied { path: PathBuf, tied: &'static str, asked: &'static str },
+    #[error("a seed decides nothing in real time: leave --seed or --time real away")]
+    SeedInRealTime,
     #[error("{}: cannot set up the control unit: {source}", path.display())]
     SetUp { path: PathBuf, source: Box<PlayError> },
     #[error("{}:{line}: {source}", path.display())]
