@@ -235,7 +235,9 @@ impl Model {
                 PairStatus::CopyInProgress if pair.options.quick => Ok(()),
                 status => no(Forbidden::Secondary(status)),
             },
-            None if volume.reserved && tried == Tried::Write => no(Forbidden::Reserved),
+            None if volume.reserved && tried == Tried::Write && !self.is_primary(ldev) => {
+                no(Forbidden::Reserved)
+            }
             None => Ok(()),
         }
     }
@@ -256,6 +258,10 @@ impl Model {
             self.access(ldev, tried)?;
         }
         Ok(volume)
+    }
+
+    fn is_primary(&self, ldev: LdevId) -> bool {
+        self.pairs.values().any(|pair| pair.primary == ldev)
     }
 
     fn is_second_level(&self, secondary: LdevId) -> bool {

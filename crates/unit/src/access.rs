@@ -16,7 +16,14 @@ pub(crate) fn access(family: &FamilyState, volume: &Volume, tried: Tried) -> Res
             PairStatus::CopyInProgress if pair.options.quick => Ok(()),
             status => no(Forbidden::Secondary(status)),
         },
-        None if volume.reserved && tried == Tried::Write => no(Forbidden::Reserved),
+        // The attribute is for volumes in no pair: a primary may be left of two levels.
+        None if volume.reserved && tried == Tried::Write && !is_primary(family, volume) => {
+            no(Forbidden::Reserved)
+        }
         None => Ok(()),
     }
+}
+
+fn is_primary(family: &FamilyState, volume: &Volume) -> bool {
+    family.pairs_of_primary(volume.ldev).next().is_some()
 }
