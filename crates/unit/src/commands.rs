@@ -8,6 +8,7 @@ mod group;
 mod on_pair;
 mod rules;
 
+pub(crate) use families::Families;
 pub(crate) use group::group;
 pub(crate) use on_pair::image_of_now;
 pub(crate) use rules::{first_level_copied, follows_nothing, primary_defined};

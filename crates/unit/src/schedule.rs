@@ -2,12 +2,14 @@
 //!
 //! | noun | file |
 //! |---|---|
-//! | [`Schedule`], [`Scope`], [`Rotation`] | here |
+//! | [`Schedule`] | here |
+//! | [`Scope`], [`Rotation`]: what it acts on | `scope` |
 //! | [`When`], [`Cron`]: when ticks come | `when`, `cron` |
 //! | [`Utc`]: civil time | `civil` |
 //! | the table of schedules, and which tick is due | `table` |
 //! | the job of one tick | `tick` |
-//! | which secondary is next, and its new image | `rotate` |
+//! | what a tick does: claims, and the new images | `rotate` |
+//! | whose turn it is | `choose` |
 //! | [`Image`]: the images there are | `image` |
 //! | [`ScheduleEvent`]: what the history says | `event` |
 //! | what an operator asks of the unit | `operator` |
@@ -19,12 +21,14 @@
 //! - No clock is read: the driver's time and the civil time of its start make the civil time of now.
 //! - A schedule has one tick under way at most. Ticks that pass meanwhile, or while nobody asked, are
 //!   one tick afterwards.
-//! - A tick holds one claim, the whole family. Resync and copy are one visit to the family, so nobody
-//!   sees 802 between the old image and the new.
+//! - A tick holds whole families, as commands do: one, or those of a consistency group in ascending
+//!   order. Resync and copy are one visit to the family, so nobody sees 802 between the old image and
+//!   the new.
 //! - A tick takes no image while fewer than the schedule's number of complete ones would be left.
 //! - Everything is bounded: schedules by [`UnitConfig::schedules_max`](crate::UnitConfig), the
 //!   secondaries of one by the most that a primary may have.
 
+mod choose;
 mod civil;
 mod cron;
 mod error;
@@ -32,6 +36,7 @@ mod event;
 mod image;
 mod operator;
 mod rotate;
+mod scope;
 mod table;
 mod tick;
 mod when;
@@ -41,13 +46,13 @@ pub use cron::{Cron, CronError, CronField};
 pub use error::ScheduleError;
 pub use event::{Passed, ScheduleEvent};
 pub use image::Image;
+pub use scope::{Rotation, Scope};
 pub use table::ScheduleState;
 pub use when::When;
 
 pub(crate) use table::{Schedules, Tick};
 pub(crate) use tick::{Ticking, tick};
 
-use diptych_format::LdevId;
 use diptych_shared::PairOptions;
 use std::fmt;
 
@@ -58,59 +63,6 @@ pub struct ScheduleId(pub u32);
 impl fmt::Display for ScheduleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// What a schedule acts on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Scope {
-    /// One pair: at each tick its secondary gets the image of that instant.
-    Pair {
-        /// The primary.
-        primary: LdevId,
-        /// The secondary.
-        secondary: LdevId,
-    },
-    /// Pairs of one primary, whose secondaries take turns.
-    Rotation(Rotation),
-}
-
-/// A set of secondaries of one primary that form a series of images: at each tick the oldest image is
-/// replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotation {
-    /// The primary.
-    pub primary: LdevId,
-    /// The secondaries that take turns.
-    pub secondaries: Vec<LdevId>,
-    /// How many complete images a tick must leave. The secondaries are at least one more: while one
-    /// of them is copied its old image is gone and the new one is not complete.
-    pub images: usize,
-}
-
-impl Scope {
-    /// The primary.
-    pub fn primary(&self) -> LdevId {
-        match self {
-            Self::Pair { primary, .. } | Self::Rotation(Rotation { primary, .. }) => *primary,
-        }
-    }
-
-    /// The secondaries.
-    pub fn secondaries(&self) -> &[LdevId] {
-        match self {
-            Self::Pair { secondary, .. } => std::slice::from_ref(secondary),
-            Self::Rotation(rotation) => &rotation.secondaries,
-        }
-    }
-
-    /// How many complete images a tick must leave.
-    pub fn images(&self) -> usize {
-        match self {
-            Self::Pair { .. } => 0,
-            Self::Rotation(rotation) => rotation.images,
-        }
     }
 }
 
@@ -149,13 +101,6 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, when, .. } = self;
-        write!(f, "{when}: {} -> ", scope.primary())?;
-        match scope {
-            Scope::Pair { secondary, .. } => write!(f, "{secondary}"),
-            Scope::Rotation(Rotation { secondaries, images, .. }) => {
-                write!(f, "{} volumes in turn, {images} images", secondaries.len())
-            }
-        }
+        write!(f, "{}: {}", self.when, self.scope)
     }
 }

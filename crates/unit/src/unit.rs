@@ -38,7 +38,7 @@ pub struct Due {
 /// The control unit. A handle: clones are the same unit.
 #[derive(Clone)]
 pub struct Unit {
-    pub(crate) core: Arc<Core>,
+    core: Arc<Core>,
 }
 
 impl fmt::Debug for Unit {

@@ -323,7 +323,7 @@ const REFUSED: [&str; 19] = [
     "over",
     "twice",
     "no-images",
-    "too-few-secondaries",
+    "too-few",
     "too-many",
     "unknown",
 ];

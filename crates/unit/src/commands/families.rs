@@ -9,7 +9,7 @@ use diptych_format::{FamilyId, LdevId};
 use std::collections::BTreeMap;
 
 /// The families of some volumes, each claimed whole.
-pub(super) struct Families<'m> {
+pub(crate) struct Families<'m> {
     core: &'m Core,
     held: BTreeMap<FamilyId, Held<'m>>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Families<'m> {
 impl<'m> Families<'m> {
     /// Claims them in ascending order of their ids. Families may be merged and split while this waits,
     /// so nothing is waited for out of order: it starts again instead.
-    pub(super) async fn claim(
+    pub(crate) async fn claim(
         m: &'m Mailbox,
         core: &'m Core,
         ldevs: &[LdevId],
@@ -70,7 +70,7 @@ impl<'m> Families<'m> {
     }
 
     /// The family of one of the volumes.
-    pub(super) fn of(&self, ldev: LdevId) -> &Held<'m> {
+    pub(crate) fn of(&self, ldev: LdevId) -> &Held<'m> {
         self.find(ldev).expect("the family of every volume named is claimed")
     }
 

@@ -29,7 +29,8 @@ fn messages() -> Vec<Message> {
         Message::SuspendedByTarget(TrackNo(7)),
         Message::DestageFailed(TrackNo(7)),
     ];
-    let passed = [Passed::NoPair, Passed::InUse, Passed::Status(PairStatus::Suspended)];
+    let passed =
+        [Passed::NoGroup, Passed::NoPair, Passed::InUse, Passed::Status(PairStatus::Suspended)];
     let events = [
         ScheduleEvent::Image,
         ScheduleEvent::Added,
@@ -98,6 +99,7 @@ fn every_message_has_its_code_type_and_text() {
     4100 warning     schedule schedule 5: a tick is taken 7200 s late, ticks left out: 1
     4200 error       schedule schedule 5: no secondary is free, no image is made
     4201 error       schedule schedule 5: no image is made, the pair is restoring: wait for its end
+    4104 warning     schedule schedule 5: passed over, there is no such group
     4101 warning     schedule schedule 5: passed over, it is in no pair with the primary
     4102 warning     schedule schedule 5: passed over, a host uses it
     4103 warning     schedule schedule 5: passed over, its pair is suspended

@@ -1,10 +1,11 @@
 //! What is wrong with a schedule.
 
 use super::{ScheduleId, Utc};
+use diptych_cha::GroupName;
 use diptych_format::LdevId;
 
 /// Why a schedule is not taken, or not found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
     /// There are as many as there may be.
@@ -27,22 +28,34 @@ pub enum ScheduleError {
         /// The secondary named.
         secondary: LdevId,
     },
+    /// It acts on a consistency group that is not there.
+    #[error("there is no consistency group {name}")]
+    NoGroup {
+        /// The group named.
+        name: GroupName,
+    },
+    /// A group is named twice.
+    #[error("group {name} is named twice")]
+    GroupTwice {
+        /// The group.
+        name: GroupName,
+    },
     /// A rotation keeps one image at least.
     #[error("a rotation keeps at least one image")]
     NoImages,
-    /// While one secondary is copied, the others have to hold the images.
-    #[error("{images} images need {} secondaries, not {secondaries}", images + 1)]
-    TooFewSecondaries {
+    /// While one secondary, or group, is copied, the others have to hold the images.
+    #[error("{images} images need {} to take turns, not {found}", images + 1)]
+    TooFew {
         /// Images to be kept.
         images: usize,
-        /// Secondaries named.
-        secondaries: usize,
+        /// Secondaries, or groups, named.
+        found: usize,
     },
     /// A primary cannot have so many.
-    #[error("a primary has at most {most} secondaries, not {secondaries}")]
+    #[error("a primary has at most {most} secondaries, not {found}")]
     TooManySecondaries {
-        /// Secondaries named.
-        secondaries: usize,
+        /// Secondaries, or groups, named.
+        found: usize,
         /// The most there can be.
         most: usize,
     },

@@ -38,6 +38,8 @@ pub enum ScheduleEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Passed {
+    /// There is no such consistency group.
+    NoGroup,
     /// It is in no pair with the primary.
     NoPair,
     /// A host uses it.
@@ -56,6 +58,7 @@ impl ScheduleEvent {
             Self::Ended => 4003,
             Self::Late { .. } => 4100,
             Self::PassedOver(Passed::NoPair) => 4101,
+            Self::PassedOver(Passed::NoGroup) => 4104,
             Self::PassedOver(Passed::InUse) => 4102,
             Self::PassedOver(Passed::Status(_)) => 4103,
             Self::NoneFree => 4200,
@@ -115,6 +118,7 @@ impl ScheduleEvent {
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoGroup => f.write_str("there is no such group"),
             Self::NoPair => f.write_str("it is in no pair with the primary"),
             Self::InUse => f.write_str("a host uses it"),
             Self::Status(status) => write!(f, "its pair is {status}"),

@@ -8,6 +8,8 @@ use diptych_shared::{MapName, Pair, PairStatus};
 /// An image of a primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
+    /// The volume that it is of.
+    pub primary: LdevId,
     /// The volume that holds it.
     pub secondary: LdevId,
     /// Its number. Images were made in the order of their numbers.
@@ -26,6 +28,7 @@ impl Image {
     fn of(pair: &Pair, start: Utc) -> Option<Self> {
         let holds = matches!(pair.status, PairStatus::CopyInProgress | PairStatus::Copied);
         holds.then(|| Self {
+            primary: pair.primary,
             secondary: pair.secondary,
             image: pair.image,
             at: pair.begun_at,
@@ -49,7 +52,18 @@ pub(super) fn images_of(core: &Core, primary: LdevId) -> Vec<Image> {
 
 /// The images in the secondaries of a schedule, the oldest first.
 pub(super) fn images_in(core: &Core, scope: &Scope) -> Vec<Image> {
-    let mut images = images_of(core, scope.primary());
-    images.retain(|image| scope.secondaries().contains(&image.secondary));
+    let start = core.config.utc_at_start;
+    let members = {
+        let groups = core.consistency_groups.lock();
+        scope.members(|name| groups.get(name).cloned())
+    };
+    let look = |(primary, secondary): (LdevId, LdevId)| {
+        let image = core.shared.with_family(primary, |family| {
+            family.pair_between(primary, secondary).and_then(|pair| Image::of(pair, start))
+        });
+        image.ok().flatten()
+    };
+    let mut images: Vec<Image> = members.into_iter().flatten().filter_map(look).collect();
+    images.sort_by_key(|image| image.image);
     images
 }

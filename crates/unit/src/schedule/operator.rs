@@ -1,17 +1,19 @@
 //! Schedules as an operator sees them.
 
 use super::image::{images_in, images_of};
-use super::tick::message;
-use super::{Image, Schedule, ScheduleError, ScheduleEvent, ScheduleId, ScheduleState, Scope, Utc};
+use super::tick::entry;
+use super::{
+    Image, Rotation, Schedule, ScheduleError, ScheduleEvent, ScheduleId, ScheduleState, Scope, Utc,
+};
 use crate::Unit;
 use crate::core::Core;
-use crate::history::HistoryEntry;
+use diptych_cha::GroupName;
 use diptych_format::{LdevId, Time};
 
 impl Unit {
     /// The civil time, as [`UnitConfig::utc_at_start`](crate::UnitConfig) and the driver's time say.
     pub fn utc(&self, now: Time) -> Utc {
-        self.core.config.utc_at_start.at(now)
+        self.core().config.utc_at_start.at(now)
     }
 
     /// Adds a schedule: its ticks later than now are taken. The driver asks [`Unit::due`] afterwards.
@@ -36,11 +38,10 @@ impl Unit {
         since: Utc,
         now: Time,
     ) -> Result<ScheduleId, ScheduleError> {
-        let core = &*self.core;
+        let core = self.core();
         check(core, &schedule)?;
-        let primary = schedule.scope.primary();
-        let id = core.scheduler.lock().schedules.add(schedule, since, now)?;
-        record(core, now, id, primary, ScheduleEvent::Added);
+        let id = core.scheduler.lock().schedules.add(schedule.clone(), since, now)?;
+        core.record(entry(now, id, &schedule, ScheduleEvent::Added));
         Ok(id)
     }
 
@@ -50,19 +51,19 @@ impl Unit {
     ///
     /// If there is no such schedule.
     pub fn remove_schedule(&self, id: ScheduleId, now: Time) -> Result<Schedule, ScheduleError> {
-        let schedule = self.core.scheduler.lock().schedules.remove(id)?;
-        record(&self.core, now, id, schedule.scope.primary(), ScheduleEvent::Removed);
+        let schedule = self.core().scheduler.lock().schedules.remove(id)?;
+        self.core().record(entry(now, id, &schedule, ScheduleEvent::Removed));
         Ok(schedule)
     }
 
     /// All schedules, by number.
     pub fn schedules(&self) -> Vec<ScheduleState> {
-        self.core.scheduler.lock().schedules.states()
+        self.core().scheduler.lock().schedules.states()
     }
 
     /// The images that a primary's secondaries hold, whoever had them made, the oldest first.
     pub fn images(&self, primary: LdevId) -> Vec<Image> {
-        images_of(&self.core, primary)
+        images_of(self.core(), primary)
     }
 
     /// The images of a schedule's series, the oldest first.
@@ -71,48 +72,67 @@ impl Unit {
     ///
     /// If there is no such schedule.
     pub fn images_of_schedule(&self, id: ScheduleId) -> Result<Vec<Image>, ScheduleError> {
-        let scope = self.core.scheduler.lock().schedules.get(id)?.scope.clone();
-        Ok(images_in(&self.core, &scope))
+        let scope = self.core().scheduler.lock().schedules.get(id)?.scope.clone();
+        Ok(images_in(self.core(), &scope))
     }
-}
-
-fn record(core: &Core, at: Time, id: ScheduleId, primary: LdevId, event: ScheduleEvent) {
-    core.record(HistoryEntry::new(at, message(id, event)).of_volume(primary));
 }
 
 /// Whether the unit can do what the schedule says, as far as can be told before its ticks.
 fn check(core: &Core, schedule: &Schedule) -> Result<(), ScheduleError> {
-    let secondaries = schedule.scope.secondaries();
-    let (count, most) = (secondaries.len(), core.config.secondaries_max);
-    if let Scope::Rotation(rotation) = &schedule.scope {
-        let images = rotation.images;
-        if images == 0 {
-            return Err(ScheduleError::NoImages);
-        }
-        if count <= images {
-            return Err(ScheduleError::TooFewSecondaries { images, secondaries: count });
-        }
-    }
-    if count > most {
-        return Err(ScheduleError::TooManySecondaries { secondaries: count, most });
-    }
     if let Some(options) = schedule.options {
         let (asked, most) = (options.lanes, core.config.lanes_max);
         if !(1..=most).contains(&asked) {
             return Err(ScheduleError::Lanes { asked, most });
         }
     }
-    let primary = schedule.scope.primary();
-    for (no, &secondary) in secondaries.iter().enumerate() {
-        if secondaries[..no].contains(&secondary) {
-            return Err(ScheduleError::Twice { ldev: secondary });
+    match &schedule.scope {
+        Scope::Pair { primary, secondary } => check_pair(core, *primary, *secondary),
+        Scope::Rotation(Rotation { primary, secondaries, images }) => {
+            check_turns(core, secondaries.len(), *images)?;
+            for (no, &ldev) in secondaries.iter().enumerate() {
+                if secondaries[..no].contains(&ldev) {
+                    return Err(ScheduleError::Twice { ldev });
+                }
+                check_pair(core, *primary, ldev)?;
+            }
+            Ok(())
         }
-        let is_pair = core
-            .shared
-            .with_family(primary, |family| family.pair_between(primary, secondary).is_some());
-        if is_pair != Ok(true) {
-            return Err(ScheduleError::NoPair { primary, secondary });
+        Scope::Group(name) => check_group(core, name),
+        Scope::Groups { groups, images } => {
+            check_turns(core, groups.len(), *images)?;
+            for (no, name) in groups.iter().enumerate() {
+                if groups[..no].contains(name) {
+                    return Err(ScheduleError::GroupTwice { name: name.clone() });
+                }
+                check_group(core, name)?;
+            }
+            Ok(())
         }
     }
-    Ok(())
+}
+
+/// So many take turns, and so many images are to be kept.
+fn check_turns(core: &Core, found: usize, images: usize) -> Result<(), ScheduleError> {
+    let most = core.config.secondaries_max;
+    if images == 0 {
+        Err(ScheduleError::NoImages)
+    } else if found <= images {
+        Err(ScheduleError::TooFew { images, found })
+    } else if found > most {
+        Err(ScheduleError::TooManySecondaries { found, most })
+    } else {
+        Ok(())
+    }
+}
+
+fn check_pair(core: &Core, primary: LdevId, secondary: LdevId) -> Result<(), ScheduleError> {
+    let is_pair = core
+        .shared
+        .with_family(primary, |family| family.pair_between(primary, secondary).is_some());
+    if is_pair == Ok(true) { Ok(()) } else { Err(ScheduleError::NoPair { primary, secondary }) }
+}
+
+fn check_group(core: &Core, name: &GroupName) -> Result<(), ScheduleError> {
+    let is_there = core.consistency_groups.lock().contains_key(name);
+    if is_there { Ok(()) } else { Err(ScheduleError::NoGroup { name: name.clone() }) }
 }

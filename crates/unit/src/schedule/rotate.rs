@@ -1,103 +1,130 @@
-//! Which secondary is next, and its new image.
+//! One tick's work: who is next, and the new images.
 
-use super::{Passed, ScheduleEvent, Scope, Tick};
+use super::choose::{Choice, Member, PassedOver, Seen, SeenPair, Taken, choose};
+use super::{Passed, ScheduleEvent, Tick};
 use crate::Mailbox;
-use crate::commands::{first_level_copied, image_of_now, primary_defined};
+use crate::commands::{Families, first_level_copied, image_of_now, primary_defined};
 use crate::core::Core;
-use crate::held::{Held, NotHeld};
+use crate::drain::Drain;
+use diptych_cha::Refusal;
 use diptych_format::{LdevId, PairId, Time};
-use diptych_shared::{FamilyState, PairStatus};
+use diptych_shared::{Change, FamilyState, Pair, PairStatus};
 use diptych_sync::mutant;
 
 /// A host that wrote a volume so short a time ago uses it.
 const IN_USE_NS: u64 = 30_000_000_000;
 
-/// Takes a tick under a claim of the whole family.
-pub(super) async fn rotate(m: &Mailbox, core: &Core, tick: &Tick) -> Result<(), NotHeld> {
-    let primary = tick.schedule.scope.primary();
-    let (mut held, ()) = Held::claim(m, core, primary, None, |_| ()).await?;
-    let Some(pair) = held.with(|family| next(m, core, family, tick)) else { return Ok(()) };
-    if mutant::removed("tick-one-claim") {
-        drop(held);
-        (held, ()) = Held::claim(m, core, primary, None, |_| ()).await?;
+/// The pairs of each member, by their volumes.
+type Volumes = Vec<Vec<(LdevId, LdevId)>>;
+
+/// Takes a tick: claims all families, looks whose turn it is, and makes the images.
+///
+/// # Errors
+///
+/// If the families cannot be claimed, or a rule of the commands forbids the copy.
+pub(super) async fn rotate(m: &Mailbox, core: &Core, tick: &Tick) -> Result<(), Refusal> {
+    let scope = &tick.schedule.scope;
+    let volumes: Volumes = {
+        let groups = core.consistency_groups.lock();
+        scope.members(|name| groups.get(name).cloned())
+    };
+    let primaries: Vec<LdevId> = volumes.iter().flatten().map(|(primary, _)| *primary).collect();
+    // A group holds hosts of several families up, so it has the limit of a group command.
+    let limit = scope.primary().is_none().then_some(core.config.drain_limit_ns);
+    let drain = limit.map(|limit_ns| Drain::new(m, core, m.now() + limit_ns));
+    let mut families = Families::claim(m, core, &primaries, drain.as_ref()).await?;
+    if drain.as_ref().is_some_and(|drain| m.now() > drain.until()) {
+        return Err(Refusal::DrainLimit);
     }
-    held.with(|family| image(m, core, family, tick, pair));
+    let Some(pairs) = next(m, core, &families, tick, &volumes)? else { return Ok(()) };
+    if mutant::removed("tick-one-claim") {
+        drop(families);
+        families = Families::claim(m, core, &primaries, None).await?;
+    }
+    for Taken { primary, pair } in pairs {
+        let held = families.of(primary);
+        if mutant::removed("tick-one-visit") {
+            held.with(|family| resync(family, pair));
+        }
+        held.with(|family| image(m, core, family, tick, pair));
+    }
     Ok(())
 }
 
-/// The pair that gets the image, if one is to be made; the history says why not.
-fn next(m: &Mailbox, core: &Core, family: &FamilyState, tick: &Tick) -> Option<PairId> {
-    let primary = tick.schedule.scope.primary();
+/// The pairs that get the image, if one is to be made; the history says why not.
+fn next(
+    m: &Mailbox,
+    core: &Core,
+    families: &Families<'_>,
+    tick: &Tick,
+    volumes: &Volumes,
+) -> Result<Option<Vec<Taken>>, Refusal> {
     let (late_s, left_out) = (tick.late_s, tick.left_out);
     if late_s > 0 {
         core.record(tick.entry(m.now(), ScheduleEvent::Late { late_s, left_out }));
     }
-    let allowed = primary_defined(family, primary);
-    if let Err(why) = allowed.and_then(|()| first_level_copied(family, primary)) {
-        core.record(tick.entry(m.now(), ScheduleEvent::Refused(why)));
-        return None;
+    for pairs in volumes {
+        for &(primary, _) in pairs {
+            // What it copies from would begin to change in the same moment.
+            if pairs.iter().any(|(_, secondary)| *secondary == primary) {
+                return Err(Refusal::GroupConflict { ldev: primary });
+            }
+            families.of(primary).with(|family| {
+                primary_defined(family, primary)?;
+                first_level_copied(family, primary)
+            })?;
+        }
     }
-    let choice = choose(family, &tick.schedule.scope, m.now());
-    for (secondary, why) in choice.passed {
+    let look = |&(primary, secondary): &(LdevId, LdevId)| {
+        families.of(primary).with(|family| see(family, primary, secondary, m.now()))
+    };
+    let members: Vec<Member> =
+        volumes.iter().map(|pairs| pairs.iter().map(look).collect()).collect();
+    let Choice { next, passed } = choose(members, tick.schedule.scope.images());
+    for PassedOver { volumes, why } in passed {
         let entry = tick.entry(m.now(), ScheduleEvent::PassedOver(why));
-        core.record(entry.of_volumes(primary, secondary));
+        core.record(match volumes {
+            Some((primary, secondary)) => entry.of_volumes(primary, secondary),
+            None => entry,
+        });
     }
-    if choice.next.is_none() {
+    if next.is_none() {
         core.record(tick.entry(m.now(), ScheduleEvent::NoneFree));
     }
-    choice.next
+    Ok(next)
+}
+
+fn see(family: &FamilyState, primary: LdevId, secondary: LdevId, now: Time) -> Seen {
+    let pair = family.pair_between(primary, secondary).map(|pair| SeenPair {
+        id: pair.id,
+        status: pair.status,
+        image: pair.image,
+        in_use: in_use(family, secondary, now),
+    });
+    Seen { primary, secondary, pair }
 }
 
 fn image(m: &Mailbox, core: &Core, family: &mut FamilyState, tick: &Tick, pair: PairId) {
-    let from = family.pair(pair).map(|pair| pair.status);
+    let Some(found) = family.pair(pair) else {
+        panic!("invariant: pair {pair} is deleted only under the claim of its family");
+    };
+    let from = found.status;
+    // A destage that fails claims nothing: it may have suspended the pair since it was chosen.
+    if !matches!(from, PairStatus::PairedNotCopied | PairStatus::Copied) {
+        let why = Passed::Status(from);
+        let entry = tick.entry(m.now(), ScheduleEvent::PassedOver(why));
+        return core.record(entry.of_pair(found).statuses(Some(from), Some(from)));
+    }
     let now = image_of_now(m, core, family, pair, tick.schedule.options);
     let entry = tick.entry(m.now(), ScheduleEvent::Image).of_pair(now);
-    core.record(entry.statuses(from, Some(now.status)));
+    core.record(entry.statuses(Some(from), Some(now.status)));
 }
 
-/// Whose turn it is.
-struct Choice {
-    next: Option<PairId>,
-    /// Those whose turn it would have been, and why it is not.
-    passed: Vec<(LdevId, Passed)>,
-}
-
-/// The secondaries in their order: those without an image, the lowest LDEV number first, then those
-/// with one, the oldest first. The first that may be taken is.
-fn choose(family: &FamilyState, scope: &Scope, now: Time) -> Choice {
-    let pair_of = |secondary: LdevId| family.pair_between(scope.primary(), secondary);
-    let mut order = scope.secondaries().to_vec();
-    order.sort_by_key(|secondary| (pair_of(*secondary).map(|pair| pair.image), *secondary));
-    let is_complete =
-        |ldev: &&LdevId| pair_of(**ldev).is_some_and(|pair| pair.status == PairStatus::Copied);
-    let complete_count = order.iter().filter(is_complete).count();
-    let mut choice = Choice { next: None, passed: Vec::new() };
-    for secondary in order {
-        let (status, id) = match pair_of(secondary) {
-            None => {
-                choice.passed.push((secondary, Passed::NoPair));
-                continue;
-            }
-            Some(pair) => (pair.status, pair.id),
-        };
-        match status {
-            PairStatus::PairedNotCopied => {}
-            PairStatus::Copied if in_use(family, secondary, now) => {
-                choice.passed.push((secondary, Passed::InUse));
-                continue;
-            }
-            // The others are too few: it stays.
-            PairStatus::Copied if complete_count <= scope.images() => continue,
-            PairStatus::Copied => {}
-            PairStatus::CopyInProgress | PairStatus::Restoring | PairStatus::Suspended => {
-                choice.passed.push((secondary, Passed::Status(status)));
-                continue;
-            }
-        }
-        choice.next = Some(id);
-        break;
-    }
-    choice
+/// What [`image_of_now`] does first, in a visit of its own: for the mutant.
+fn resync(family: &mut FamilyState, pair: PairId) {
+    let Some(Pair { status: PairStatus::Copied, options, .. }) = family.pair(pair) else { return };
+    let options = *options;
+    family.change(Change::Resync { pair, options });
 }
 
 /// Whether a host uses the volume: it wrote it within 30 seconds.
@@ -106,4 +133,41 @@ fn choose(family: &FamilyState, scope: &Scope, now: Time) -> Choice {
 fn in_use(family: &FamilyState, ldev: LdevId, now: Time) -> bool {
     let written_at = family.volume(ldev).and_then(|volume| volume.host_wrote_at);
     written_at.is_some_and(|at| now.ns_since(at) < IN_USE_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::Role;
+    use crate::{HistoryQuery, Plant, Schedule, ScheduleId, Scope, Unit, UnitConfig, Utc, When};
+    use diptych_cha::{Command, CommandCode, HostOp};
+    use diptych_dka::Drives;
+    use diptych_format::{Geometry, OwnerId};
+
+    #[test]
+    fn a_pair_may_be_suspended_by_a_failure_after_it_was_chosen() {
+        let [primary, secondary] = [LdevId::new(0, 0), LdevId::new(0, 1)];
+        let mut config = UnitConfig::with_cache(8, 512);
+        config.needs_reserve = false;
+        let unit = Unit::new(config, &Plant::new(Drives::new(Vec::new()))).expect("a unit");
+        for ldev in [primary, secondary] {
+            unit.add_metadata_volume(ldev, Geometry::with_tracks(1, 1)).expect("a new volume");
+        }
+        let create = Command::new(CommandCode::Create, primary, secondary);
+        unit.job(OwnerId(1), HostOp::Command(create)).step(Time::ZERO);
+        let pair = unit.pair(primary, secondary).expect("the pair").id;
+        let scope = Scope::Pair { primary, secondary };
+        let schedule = Schedule::new(scope, When::At(Utc::EPOCH));
+        let tick = Tick { id: ScheduleId(1), schedule, due: Utc::EPOCH, late_s: 0, left_out: 0 };
+        let (m, core) = (Mailbox::new(OwnerId(2), Role::Background), unit.core());
+        let images = core.shared.with_family(primary, |family| {
+            family.change(Change::Suspend { pair, all_different: false });
+            image(&m, core, family, &tick, pair);
+            family.pair(pair).expect("the pair").image
+        });
+        assert_eq!(images.map(|image| image.0), Ok(0), "no image is made");
+        let last = HistoryQuery { descending: true, limit: 1, ..HistoryQuery::default() };
+        let entry = unit.history(&last).entries[0];
+        insta::assert_snapshot!(entry, @"0.000000 4103 warning     00:00 -> 00:01 schedule 1: passed over, its pair is suspended");
+    }
 }

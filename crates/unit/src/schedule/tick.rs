@@ -2,12 +2,12 @@
 
 use super::rotate::rotate;
 use super::table::{Tick, TickEnd};
-use super::{ScheduleEvent, ScheduleId};
+use super::{Schedule, ScheduleEvent, ScheduleId};
 use crate::Mailbox;
 use crate::core::Core;
-use crate::held::NotHeld;
 use crate::history::{HistoryEntry, Message};
 use crate::job::JobMailbox;
+use diptych_cha::Refusal;
 use diptych_format::Time;
 use diptych_sync::Arc;
 
@@ -31,38 +31,41 @@ impl Drop for Ticking {
         let Tick { id, ref schedule, due, .. } = self.tick;
         let ended = self.core.scheduler.lock().schedules.ended(id, due, self.end, self.m.now());
         if ended {
-            let entry =
-                HistoryEntry::new(self.m.now(), Message::Schedule(id, ScheduleEvent::Ended));
-            self.core.record(entry.of_volume(schedule.scope.primary()));
+            self.core.record(entry(self.m.now(), id, schedule, ScheduleEvent::Ended));
         }
         self.m.kick();
     }
 }
 
-/// Takes a tick: the secondary whose turn it is gets the image of the instant at which the family is
-/// claimed.
+/// Takes a tick: whoever's turn it is gets the image of the instant at which all is claimed.
 pub(crate) async fn tick(mut ticking: Ticking) {
     let (m, core): (&Mailbox, &Core) = (&ticking.m, &ticking.core);
-    let came_to = rotate(m, core, &ticking.tick).await;
-    let refused = match came_to {
-        Ok(()) => None,
-        Err(NotHeld::Busy | NotHeld::Stopping) => return,
-        Err(error) => Some(error.refusal(ticking.tick.schedule.scope.primary())),
-    };
-    if let Some(why) = refused {
-        core.record(ticking.tick.entry(m.now(), ScheduleEvent::Refused(why)));
+    match rotate(m, core, &ticking.tick).await {
+        Ok(()) => {}
+        // Nothing is done yet.
+        Err(Refusal::Busy | Refusal::Stopping) => return,
+        Err(why) => core.record(ticking.tick.entry(m.now(), ScheduleEvent::Refused(why))),
     }
     ticking.end = TickEnd::Taken;
 }
 
 impl Tick {
-    /// What the history says of the schedule's primary.
+    /// What the history says of the schedule.
     pub(super) fn entry(&self, now: Time, event: ScheduleEvent) -> HistoryEntry {
-        let primary = self.schedule.scope.primary();
-        HistoryEntry::new(now, message(self.id, event)).of_volume(primary)
+        entry(now, self.id, &self.schedule, event)
     }
 }
 
-pub(super) fn message(id: ScheduleId, event: ScheduleEvent) -> Message {
-    Message::Schedule(id, event)
+/// What the history says of a schedule, and of its primary if it has one.
+pub(super) fn entry(
+    at: Time,
+    id: ScheduleId,
+    schedule: &Schedule,
+    event: ScheduleEvent,
+) -> HistoryEntry {
+    let entry = HistoryEntry::new(at, Message::Schedule(id, event));
+    match schedule.scope.primary() {
+        Some(primary) => entry.of_volume(primary),
+        None => entry,
+    }
 }

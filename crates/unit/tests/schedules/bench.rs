@@ -3,9 +3,9 @@
 use diptych_cha::{Command, CommandCode, HostError, HostOp, HostReply, Outcome};
 use diptych_device::{Device, MemoryDrive};
 use diptych_dka::Drives;
-use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, Time};
+use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, OwnerId, Time};
 use diptych_shared::{Pace, Pair, PairOptions, PairStatus};
-use diptych_testkit::{ByHand, Choices, Tag, ldev};
+use diptych_testkit::{ByHand, Choices, Move, Tag, ldev};
 use diptych_unit::{
     HistoryFilter, HistoryQuery, Image, Plant, Rotation, Schedule, ScheduleId, Scope, Unit,
     UnitConfig, Utc, When,
@@ -47,7 +47,20 @@ impl Bench {
         payload: bool,
         change: impl FnOnce(&mut UnitConfig),
     ) -> Self {
-        let volumes = secondaries + 1;
+        let mut bench = Self::of_volumes(secondaries + 1, payload, change);
+        for secondary in 1..=secondaries {
+            let create = command(CommandCode::Create, secondary).without_initial_copy();
+            bench.accept(create);
+        }
+        bench
+    }
+
+    /// Volumes from 0 on, and no pair.
+    pub(crate) fn of_volumes(
+        volumes: u8,
+        payload: bool,
+        change: impl FnOnce(&mut UnitConfig),
+    ) -> Self {
         let drive = |_| Box::new(MemoryDrive::new(1 << 12)) as Box<dyn Device>;
         let drives = (0..).zip((0..volumes).map(drive)).collect();
         let plant = Plant::new(Drives::new(drives));
@@ -65,12 +78,7 @@ impl Bench {
             }
         }
         let (hand, choices) = (ByHand::new(unit, plant), Choices::from_seed(1));
-        let mut bench = Self { hand, choices, last_tag: 0 };
-        for secondary in 1..volumes {
-            let create = command(CommandCode::Create, secondary).without_initial_copy();
-            bench.accept(create);
-        }
-        bench
+        Self { hand, choices, last_tag: 0 }
     }
 
     pub(crate) fn unit(&self) -> &Unit {
@@ -150,6 +158,31 @@ impl Bench {
     pub(crate) fn accept(&mut self, command: Command) {
         let outcome = self.give(command);
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{command:?}: {outcome:?}");
+    }
+
+    /// Turns these jobs, and no others, until they wait or have ended.
+    pub(crate) fn turn(&mut self, which: impl Fn(OwnerId) -> bool) {
+        let own = |one: &Move| match one {
+            Move::Step(owner) | Move::Perform(owner, _) => which(*owner),
+            Move::Due => false,
+        };
+        while let Some(next) = self.hand.moves().into_iter().find(own) {
+            self.hand.make(next);
+        }
+    }
+
+    /// Gives a command that begins a copy, and has its lane ask for its first effect, which is not
+    /// performed.
+    pub(crate) fn begin_lane(&mut self, command: Command) -> OwnerId {
+        let command = self.hand.start(HostOp::Command(command));
+        self.turn(|owner| owner == command);
+        self.hand.start_due();
+        let lane = OwnerId(command.0 + 1);
+        let in_flight = |one: &Move| matches!(one, Move::Perform(owner, _) if *owner == lane);
+        while !self.hand.moves().iter().any(in_flight) {
+            self.hand.make(Move::Step(lane));
+        }
+        lane
     }
 
     pub(crate) fn pair(&self, secondary: u8) -> Pair {

@@ -3,7 +3,7 @@
 use crate::bench::*;
 use diptych_cha::{CommandCode, HostOp};
 use diptych_format::{BLOCK_BYTES, BlockNo, OwnerId, Time, Wait};
-use diptych_testkit::{Move, explore, ldev};
+use diptych_testkit::{explore, ldev};
 use diptych_unit::{Schedule, ScheduleError, Utc};
 
 #[test]
@@ -100,22 +100,15 @@ fn a_tick_that_finds_the_queue_full_comes_again() {
     bench.write(0, 0);
     bench.pass(99 * SECOND);
     // A lane holds the track, a host's write waits for it: the queue is full.
-    let copy = bench.hand.start(HostOp::Command(command(CommandCode::Copy, 2)));
-    turn(&mut bench, |owner| owner == copy);
-    bench.hand.start_due();
-    let lane = OwnerId(copy.0 + 1);
-    let in_flight = |one: &Move| matches!(one, Move::Perform(owner, _) if *owner == lane);
-    while !bench.hand.moves().iter().any(in_flight) {
-        bench.hand.make(Move::Step(lane));
-    }
+    let lane = bench.begin_lane(command(CommandCode::Copy, 2));
     let block = BlockNo(0);
     let data = vec![1; BLOCK_BYTES].into();
     let write = bench.hand.start(HostOp::Write { ldev: ldev(0), block, data });
-    turn(&mut bench, |owner| owner == write);
+    bench.turn(|owner| owner == write);
     assert_eq!(bench.hand.waiting().collect::<Vec<_>>(), [(write, Wait::Claim)]);
     bench.hand.advance(Time::from_ns(100 * SECOND));
     bench.hand.start_due();
-    turn(&mut bench, |owner| owner != lane);
+    bench.turn(|owner| owner != lane);
     assert_eq!(bench.images(id), []);
     bench.pass(10 * SECOND);
     assert_eq!(bench.images(id), [(1, 101)]);
@@ -124,17 +117,6 @@ fn a_tick_that_finds_the_queue_full_comes_again() {
     2026-01-30T12:01:41Z schedule       schedule 1: a tick is taken 1 s late, ticks left out: 0
     2026-01-30T12:01:41Z schedule 00:01 schedule 1: an image is made
     ");
-}
-
-/// Turns these jobs, and no others, until they wait or have ended.
-fn turn(bench: &mut Bench, which: impl Fn(OwnerId) -> bool) {
-    let own = |one: &Move| match one {
-        Move::Step(owner) | Move::Perform(owner, _) => which(*owner),
-        Move::Due => false,
-    };
-    while let Some(next) = bench.hand.moves().into_iter().find(own) {
-        bench.hand.make(next);
-    }
 }
 
 /// Every interleaving of a tick with a command on its pair: one is before the other.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod drivers_time;
+mod groups;
 mod long;
 mod operators;
 mod passed_over;

@@ -27,10 +27,10 @@ fn what_is_no_schedule() {
     check(reverse, ScheduleError::NoPair { primary: ldev(1), secondary: ldev(0) });
     check(of(&[1, 2, 9], 2), no_pair(9));
     check(of(&[1, 2], 0), ScheduleError::NoImages);
-    check(of(&[1, 2], 2), ScheduleError::TooFewSecondaries { images: 2, secondaries: 2 });
-    check(of(&[], 1), ScheduleError::TooFewSecondaries { images: 1, secondaries: 0 });
+    check(of(&[1, 2], 2), ScheduleError::TooFew { images: 2, found: 2 });
+    check(of(&[], 1), ScheduleError::TooFew { images: 1, found: 0 });
     check(of(&[1, 2, 1], 2), ScheduleError::Twice { ldev: ldev(1) });
-    let most = ScheduleError::TooManySecondaries { secondaries: 5, most: 4 };
+    let most = ScheduleError::TooManySecondaries { found: 5, most: 4 };
     check(of(&[1, 2, 3, 4, 5], 1), most);
     let bench = Bench::of_maps(1);
     let options = Some(PairOptions { lanes: 17, ..PairOptions::default() });
@@ -51,7 +51,7 @@ fn there_are_so_many_at_most_and_numbers_are_not_used_again() {
     let removed = bench.unit().remove_schedule(ScheduleId(1), now).map(|schedule| schedule.when);
     assert_eq!(removed, Ok(every(100)));
     let unknown = ScheduleError::Unknown { id: ScheduleId(1) };
-    assert_eq!(bench.unit().remove_schedule(ScheduleId(1), now).err(), Some(unknown));
+    assert_eq!(bench.unit().remove_schedule(ScheduleId(1), now).err(), Some(unknown.clone()));
     assert_eq!(bench.unit().images_of_schedule(ScheduleId(1)).err(), Some(unknown));
     assert_eq!(bench.unit().add_schedule(third, now), Ok(ScheduleId(3)));
 }
@@ -101,8 +101,8 @@ fn errors_say() {
         ScheduleError::Unknown { id: ScheduleId(7) },
         ScheduleError::NoPair { primary: ldev(0), secondary: ldev(1) },
         ScheduleError::NoImages,
-        ScheduleError::TooFewSecondaries { images: 7, secondaries: 7 },
-        ScheduleError::TooManySecondaries { secondaries: 17, most: 16 },
+        ScheduleError::TooFew { images: 7, found: 7 },
+        ScheduleError::TooManySecondaries { found: 17, most: 16 },
         ScheduleError::Twice { ldev: ldev(1) },
         ScheduleError::Lanes { asked: 0, most: 16 },
         ScheduleError::Over { now: start() },
@@ -112,7 +112,7 @@ fn errors_say() {
     there is no schedule 7
     volumes 00:00 and 00:01 are no pair
     a rotation keeps at least one image
-    7 images need 8 secondaries, not 7
+    7 images need 8 to take turns, not 7
     a primary has at most 16 secondaries, not 17
     volume 00:01 is named twice
     a pair has 1 to 16 lanes, not 0

@@ -126,10 +126,9 @@ fn those_suspended_or_gone_are_passed_over() {
     2026-01-30T12:03:20Z schedule 00:02 schedule 1: an image is made
     2026-01-30T12:05:00Z schedule 00:03 schedule 1: an image is made
     2026-01-30T12:06:40Z schedule 00:04 schedule 1: an image is made
-    2026-01-30T12:08:20Z schedule 00:02 schedule 1: passed over, it is in no pair with the primary
     2026-01-30T12:08:20Z schedule 00:01 schedule 1: passed over, its pair is suspended
+    2026-01-30T12:08:20Z schedule 00:02 schedule 1: passed over, it is in no pair with the primary
     2026-01-30T12:08:20Z schedule 00:03 schedule 1: an image is made
-    2026-01-30T12:10:00Z schedule 00:02 schedule 1: passed over, it is in no pair with the primary
     2026-01-30T12:10:00Z schedule 00:01 schedule 1: an image is made
     ");
 }
