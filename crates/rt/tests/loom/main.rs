@@ -12,5 +12,6 @@ mod driver;
 mod exchange;
 mod failure;
 mod restore;
+mod schedule;
 mod secondary;
 mod world;

@@ -11,7 +11,7 @@ use diptych_format::{
 use diptych_rt::{Clock, Rt, RtConfig};
 use diptych_shared::{Pace, Pair, PairOptions, PairStatus, Volume};
 use diptych_sync::thread;
-use diptych_unit::{Plant, Unit, UnitConfig};
+use diptych_unit::{Plant, Schedule, Unit, UnitConfig};
 use std::io::{IoSlice, IoSliceMut};
 // Handing the world to the actors and telling the drive that a pair is gone are no part of what is
 // checked: no scheduling points are spent on them.
@@ -217,6 +217,17 @@ impl World {
     /// Lanes and destages that are due now.
     pub(crate) fn background(&self) {
         self.rt.run_background(Time::ZERO);
+    }
+
+    /// Adds a schedule, as an operator does.
+    pub(crate) fn add_schedule(&self, schedule: Schedule) {
+        self.rt.unit().add_schedule(schedule, self.rt.now()).expect("a schedule of what there is");
+        self.rt.ask_due();
+    }
+
+    /// Ticks, lanes and destages that are due in the first two seconds.
+    pub(crate) fn ticks(&self) {
+        self.rt.run_background(Time::from_ns(2_000_000_000));
     }
 
     /// All background work but destages that nobody asked for.
