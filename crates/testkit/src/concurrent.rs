@@ -4,7 +4,7 @@
 use crate::history::{Effect, History};
 use crate::sequential::tags_of;
 use crate::{Action, ByHand, Choices, Program, Tag, Violation, ldev};
-use diptych_cha::{CommandCode, CreateAuto, HostOp, HostReply, Outcome};
+use diptych_cha::{Command, CommandCode, CreateAuto, GroupOutcome, HostOp, HostReply, Outcome};
 use diptych_format::{BlockRange, LdevId, OwnerId};
 use diptych_shared::PairStatus;
 use std::collections::BTreeMap;
@@ -68,12 +68,7 @@ impl Storm {
             Action::Unmap(volume, blocks) => HostOp::Unmap { ldev: ldev(volume), blocks },
             Action::Flush(volume) => HostOp::Flush { ldev: ldev(volume) },
             Action::Command { .. } => {
-                let mut command = action.command(&self.pairs()).expect("a command");
-                if matches!(command.code, CommandCode::Restore | CommandCode::QuickRestore) {
-                    return Ok(()); // the history knows one volume a command
-                }
-                command.and_copy = false;
-                HostOp::Command(command)
+                HostOp::Command(action.command(&self.pairs()).expect("a command"))
             }
             // The history has to know the volume beforehand: the one that would be chosen now.
             Action::CreateAuto(volume, options) => match self.reserved_and_free() {
@@ -83,6 +78,13 @@ impl Storm {
                 }
                 None => return Ok(()),
             },
+            Action::Group(group) => HostOp::Group(group.command(&self.pairs())),
+            Action::Format(volume) => HostOp::Format { ldev: ldev(volume) },
+            Action::Accept(volume) => {
+                let now = self.hand.now();
+                self.hand.unit().accept_contents(ldev(volume), now).expect("a volume");
+                return Ok(());
+            }
             Action::Reserve(volume, reserved) => {
                 // Refused for a volume in a pair, which is as good here.
                 let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(
@@ -135,7 +137,7 @@ impl Storm {
 
     fn submit(&mut self, op: HostOp, tag: Tag) {
         let from = self.history.now();
-        if let Some((volume, effect)) = effect_of(&op, tag) {
+        for (volume, effect) in self.effects_of(&op, tag) {
             self.history.under_way(volume, effect, from);
         }
         let id = self.hand.start(op.clone());
@@ -172,35 +174,53 @@ impl Storm {
                 let found = tags_of(*ldev, blocks.start, &data)?;
                 return self.history.check_read(*ldev, blocks.start, &found, from, to);
             }
-            (HostOp::Write { .. } | HostOp::Unmap { .. }, HostReply::Done) => {
-                let (volume, effect) = effect_of(op, tag).expect("a write has an effect");
-                self.history.ended(volume, effect, from, true);
-            }
-            (HostOp::Write { .. } | HostOp::Unmap { .. }, HostReply::Failed(_)) => {
-                // Its first chunks may have been before what forbids the others.
-                let (volume, effect) = effect_of(op, tag).expect("a write has an effect");
-                self.history.ended(volume, effect, from, false);
+            (HostOp::Write { .. } | HostOp::Unmap { .. } | HostOp::Format { .. }, reply) => {
+                // The first chunks of one that failed may have been before what forbids the others.
+                let whole = reply == HostReply::Done;
+                self.history.ended_all(&self.effects_of(op, tag), from, whole);
             }
             (HostOp::Command(command), HostReply::Outcome(outcome)) => {
-                let (volume, effect) = effect_of(op, tag).expect("a command may have an effect");
-                let Outcome::Accepted { from: met, .. } = outcome else {
-                    self.history.settle_under_way(volume, from);
-                    return Ok(());
+                let done = match outcome {
+                    Outcome::Accepted { from: met, .. } => done_by(command, met),
+                    _ => Vec::new(),
                 };
-                let keeps = command.code == CommandCode::Delete && met == Some(PairStatus::Copied);
-                if keeps {
-                    self.history.settle_under_way(volume, from);
-                } else {
-                    self.history.ended(volume, effect, from, true);
-                }
-                match command.code {
-                    CommandCode::Copy => self.images.insert(volume, from),
-                    _ => self.images.remove(&volume),
-                };
+                self.commands_ended(op, tag, from, &[(*command, done)]);
+            }
+            (HostOp::Group(group), HostReply::Group(outcome)) => {
+                let accepted = matches!(outcome, GroupOutcome::Accepted { .. });
+                let pairs = group.pairs.iter().filter(|_| accepted).map(|pair| {
+                    let command = group.of_pair(*pair);
+                    (command, done_by(&command, None))
+                });
+                let done: Vec<_> = pairs.collect();
+                self.commands_ended(op, tag, from, &done);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Commands ended, with what they did; of all that they might have done nothing else happened.
+    fn commands_ended(
+        &mut self,
+        op: &HostOp,
+        tag: Tag,
+        from: u64,
+        commands: &[(Command, Vec<(LdevId, Effect)>)],
+    ) {
+        for (volume, _) in self.effects_of(op, tag) {
+            self.history.settle_under_way(volume, from);
+        }
+        let done: Vec<_> = commands.iter().flat_map(|(_, done)| done.iter().copied()).collect();
+        self.history.ended_all(&done, from, true);
+        for (command, done) in commands {
+            let image = Effect::Image(command.primary);
+            match done.contains(&(command.secondary, image)) {
+                true => self.images.insert(command.secondary, from),
+                false if done.is_empty() => None,
+                false => self.images.remove(&command.secondary),
+            };
+        }
     }
 
     /// Drops one of the operations in flight, wherever it stands. Some of it may have been done.
@@ -212,13 +232,13 @@ impl Storm {
         let id = ids[self.choices.one_of(ids.len())];
         self.hand.cancel(id);
         let (op, tag, from) = self.in_flight.remove(&id).expect("it was submitted");
-        match (&op, effect_of(&op, tag)) {
-            (HostOp::Write { .. } | HostOp::Unmap { .. }, Some((volume, effect))) => {
-                self.history.ended(volume, effect, from, false);
-            }
-            // A command does all it does in the step that answers it.
-            (_, Some((volume, _))) => self.history.settle_under_way(volume, from),
-            (_, None) => {}
+        let effects = self.effects_of(&op, tag);
+        if matches!(op, HostOp::Write { .. } | HostOp::Unmap { .. } | HostOp::Format { .. }) {
+            return self.history.ended_all(&effects, from, false);
+        }
+        // A command does all it does in the step that answers it.
+        for (volume, _) in effects {
+            self.history.settle_under_way(volume, from);
         }
     }
 
@@ -258,25 +278,55 @@ impl Storm {
     }
 }
 
-/// What an operation may do to the contents of a volume.
-fn effect_of(op: &HostOp, tag: Tag) -> Option<(LdevId, Effect)> {
-    match op {
-        HostOp::Write { ldev, block, data } => {
-            let count = (data.len() / diptych_format::BLOCK_BYTES) as u64;
-            Some((*ldev, Effect::Write(BlockRange::new(*block, count), tag)))
+/// What a command may do to the contents of volumes.
+fn effects_of_command(command: &Command) -> Vec<(LdevId, Effect)> {
+    let Command { code, primary, secondary, and_copy, freeze, force, .. } = *command;
+    let (image, unknown) = ((secondary, Effect::Image(primary)), (secondary, Effect::Unknown));
+    let restored = (primary, Effect::Image(secondary));
+    match code {
+        CommandCode::Copy => vec![image],
+        CommandCode::Create if and_copy => vec![image],
+        CommandCode::Create | CommandCode::Resync | CommandCode::Suspend => vec![unknown],
+        CommandCode::QuickRestore if freeze => vec![restored, image],
+        // From here on the secondary follows.
+        CommandCode::Restore | CommandCode::QuickRestore => vec![restored, unknown],
+        CommandCode::Delete if force => vec![unknown, (primary, Effect::Unknown)],
+        CommandCode::Delete => vec![unknown],
+    }
+}
+
+/// What a command did that was accepted, having met this status.
+fn done_by(command: &Command, met: Option<PairStatus>) -> Vec<(LdevId, Effect)> {
+    match (command.code, met) {
+        (CommandCode::Delete, Some(PairStatus::Copied)) => Vec::new(),
+        // The primary is neither the old nor the new; the secondary is what it was.
+        (CommandCode::Delete, Some(PairStatus::Restoring)) => {
+            vec![(command.primary, Effect::Unknown)]
         }
-        HostOp::Unmap { ldev, blocks } => Some((*ldev, Effect::Write(*blocks, Tag::ZERO))),
-        HostOp::Command(command) => {
-            let effect = match command.code {
-                CommandCode::Copy => Effect::Image(command.primary),
-                _ => Effect::Unknown,
-            };
-            Some((command.secondary, effect))
+        (CommandCode::Delete, _) => vec![(command.secondary, Effect::Unknown)],
+        _ => effects_of_command(command),
+    }
+}
+
+impl Storm {
+    /// What an operation may do to the contents of volumes.
+    fn effects_of(&self, op: &HostOp, tag: Tag) -> Vec<(LdevId, Effect)> {
+        match op {
+            HostOp::Write { ldev, block, data } => {
+                let count = (data.len() / diptych_format::BLOCK_BYTES) as u64;
+                vec![(*ldev, Effect::Write(BlockRange::new(*block, count), tag))]
+            }
+            HostOp::Unmap { ldev, blocks } => vec![(*ldev, Effect::Write(*blocks, Tag::ZERO))],
+            HostOp::Format { ldev } => {
+                let volume = self.hand.unit().volume(*ldev).expect("a volume");
+                vec![(*ldev, Effect::Write(volume.geometry.all_blocks(), Tag::ZERO))]
+            }
+            HostOp::Command(command) => effects_of_command(command),
+            HostOp::Group(group) => {
+                let of_pair = |pair: &(LdevId, LdevId)| effects_of_command(&group.of_pair(*pair));
+                group.pairs.iter().flat_map(of_pair).collect()
+            }
+            HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) => Vec::new(),
         }
-        HostOp::Read { .. }
-        | HostOp::Format { .. }
-        | HostOp::Flush { .. }
-        | HostOp::CreateAuto(_)
-        | HostOp::Group(_) => None,
     }
 }

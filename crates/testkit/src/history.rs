@@ -90,9 +90,17 @@ impl History {
     /// An operation that was submitted at `from` is answered now. `whole`: it was carried out to
     /// its end; else some of it may have been.
     pub fn ended(&mut self, volume: LdevId, effect: Effect, from: u64, whole: bool) {
+        self.ended_all(&[(volume, effect)], from, whole);
+    }
+
+    /// As [`ended`](Self::ended), for one that changes several volumes at one moment: none of the
+    /// images among its effects has another effect of it.
+    pub fn ended_all(&mut self, effects: &[(LdevId, Effect)], from: u64, whole: bool) {
         let to = self.now();
-        self.settle_under_way(volume, from);
-        self.events.push(Event { volume, effect, from, to, whole });
+        for (volume, effect) in effects.iter().copied() {
+            self.settle_under_way(volume, from);
+            self.events.push(Event { volume, effect, from, to, whole });
+        }
     }
 
     /// An operation was submitted at `from` and may take effect at any moment.
@@ -112,31 +120,33 @@ impl History {
         allowed
     }
 
-    /// `images` are the copies that the read is a part of. Copies under way may form a circle until
-    /// they are refused; an image of itself adds nothing.
+    /// `images` are the operations that the read is a part of, by when they were submitted. Copies
+    /// under way may form a circle until they are refused; an image of itself adds nothing.
     fn gather(
         &self,
         volume: LdevId,
         block: BlockNo,
         (from, to): (u64, u64),
-        images: &mut Vec<usize>,
+        images: &mut Vec<u64>,
         allowed: &mut Allowed,
     ) {
-        let touching = || self.events.iter().enumerate().filter(|(_, e)| e.touches(volume, block));
+        let touching = || self.events.iter().filter(|e| e.touches(volume, block));
         let overwritten = |since: u64| {
-            touching().any(|(_, later)| later.whole && later.from > since && later.to < from)
+            touching().any(|later| later.whole && later.from > since && later.to < from)
         };
         if !overwritten(0) {
             allowed.tags.insert(Tag::ZERO);
         }
-        for (no, event) in touching().filter(|(_, e)| e.from < to && !overwritten(e.to)) {
+        for event in touching().filter(|e| e.from < to && !overwritten(e.to)) {
+            if images.contains(&event.from) {
+                continue;
+            }
             match event.effect {
                 Effect::Write(_, tag) => {
                     allowed.tags.insert(tag);
                 }
-                Effect::Image(_) if images.contains(&no) => {}
                 Effect::Image(source) => {
-                    images.push(no);
+                    images.push(event.from);
                     self.gather(source, block, (event.from, event.to), images, allowed);
                     images.pop();
                 }
@@ -267,6 +277,18 @@ mod tests {
         check(&history, [1, 2, 2, 3, 0], true);
         check(&history, [1, 2, 2, 0, 3], false);
         check(&history, [1, 1, 0, 3, 3], false);
+    }
+
+    #[test]
+    fn an_exchange_is_one_moment() {
+        let mut history = History::new();
+        write(&mut history, (0, 1), 1);
+        let exchange = history.now();
+        let (a, b) = (ldev(0), ldev(1));
+        history.ended_all(&[(a, Effect::Image(b)), (b, Effect::Image(a))], exchange, true);
+        let from = history.now();
+        let allowed = |volume| history.allowed(volume, BlockNo(0), from, from).tags;
+        assert_eq!((allowed(a), allowed(b)), ([Tag::ZERO].into(), [Tag(1)].into()));
     }
 
     #[test]

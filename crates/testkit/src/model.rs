@@ -5,17 +5,21 @@
 //! is told what they did ([`Model::observe`]) and says whether they might.
 
 mod commands;
+mod group;
+mod image;
 mod observe;
 mod restore;
 mod stored;
 
 pub use commands::Expected;
+pub use group::ExpectedGroup;
 pub use observe::UnderWay;
 
 use crate::Tag;
 use diptych_cha::{Forbidden, HostError, Tried};
-use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, TrackNo};
+use diptych_format::{BlockNo, BlockRange, Geometry, ImageNo, LdevId, TrackNo};
 use diptych_shared::{PairOptions, PairStatus, Phase};
+use image::ImageNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -62,6 +66,9 @@ struct PairModel {
     a: BTreeSet<u64>,
     /// The primary at the copy command.
     image: Vec<Content>,
+    image_no: ImageNumber,
+    /// The image that A leads from.
+    a_from: ImageNo,
 }
 
 impl PairModel {
@@ -102,12 +109,17 @@ pub struct Model {
     volumes: BTreeMap<LdevId, VolumeModel>,
     /// By secondary: a volume is the secondary of one pair at most.
     pairs: BTreeMap<LdevId, PairModel>,
+    /// The numbers of images that were seen, and the latest of them at the last look.
+    images: BTreeSet<ImageNo>,
+    latest_image: ImageNo,
 }
 
 impl Model {
     /// A model without volumes.
     pub fn new(needs_reserve: bool, secondaries_max: usize) -> Self {
-        Self { needs_reserve, secondaries_max, volumes: BTreeMap::new(), pairs: BTreeMap::new() }
+        let (volumes, pairs) = (BTreeMap::new(), BTreeMap::new());
+        let (images, latest_image) = (BTreeSet::new(), ImageNo(0));
+        Self { needs_reserve, secondaries_max, volumes, pairs, images, latest_image }
     }
 
     /// Adds a volume of zeros.
@@ -137,7 +149,13 @@ impl Model {
     ///
     /// As the unit's.
     pub fn write(&mut self, ldev: LdevId, blocks: BlockRange, tag: Tag) -> Result<(), HostError> {
-        let geometry = self.request(ldev, blocks, Tried::Write)?.geometry;
+        self.request(ldev, blocks, Tried::Write)?;
+        self.change(ldev, blocks, tag);
+        Ok(())
+    }
+
+    fn change(&mut self, ldev: LdevId, blocks: BlockRange, tag: Tag) {
+        let geometry = self.volumes[&ldev].geometry;
         for track in geometry.tracks_of(blocks).iter() {
             // A whole track needs no old one, and ends without it all the same.
             self.bring(ldev, track);
@@ -149,7 +167,6 @@ impl Model {
         if let Some(volume) = self.volumes.get_mut(&ldev) {
             volume.content[range(blocks)].fill(Content::Tag(tag));
         }
-        Ok(())
     }
 
     /// A host gives blocks up: a write of zeros.
@@ -159,6 +176,41 @@ impl Model {
     /// As the unit's.
     pub fn unmap(&mut self, ldev: LdevId, blocks: BlockRange) -> Result<(), HostError> {
         self.write(ldev, blocks, Tag::ZERO)
+    }
+
+    /// A volume is formatted: a change of all its blocks to zero, whether it is reserved or not. Its
+    /// contents are defined from then on. Tracks that read zero before need not be marked as changed:
+    /// what was marked of them is observed before.
+    ///
+    /// # Errors
+    ///
+    /// As the unit's.
+    pub fn format(&mut self, ldev: LdevId) -> Result<(), HostError> {
+        match self.access(ldev, Tried::Write) {
+            Ok(()) | Err(HostError::Access { why: Forbidden::Reserved, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let geometry = self.volumes[&ldev].geometry;
+        for track in geometry.tracks_of(geometry.all_blocks()).iter() {
+            let blocks = self.blocks_of(ldev, track);
+            let known =
+                |content: &Content| matches!(content, Content::Tag(tag) if *tag != Tag::ZERO);
+            let changes = self.volumes[&ldev].content[range(blocks)].iter().any(known);
+            if changes || self.brought_by(ldev, track).is_some() {
+                self.change(ldev, blocks, Tag::ZERO);
+            }
+        }
+        if let Some(volume) = self.volumes.get_mut(&ldev) {
+            volume.content.fill(Content::Tag(Tag::ZERO));
+            volume.undefined = false;
+        }
+        Ok(())
+    }
+
+    /// The operator accepts what a volume holds; `false` if there is none.
+    pub fn accept_contents(&mut self, ldev: LdevId) -> bool {
+        let volume = self.volumes.get_mut(&ldev);
+        volume.map(|volume| volume.undefined = false).is_some()
     }
 
     /// A host's flush changes nothing that a host can see.

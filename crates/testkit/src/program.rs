@@ -1,7 +1,7 @@
 //! Programs: random lists of what hosts, operators and the crank do to a small unit.
 
 use crate::{Setup, ldev};
-use diptych_cha::{Command, CommandCode};
+use diptych_cha::{Command, CommandCode, GroupCommand};
 use diptych_format::{BlockNo, BlockRange, LdevId};
 use diptych_shared::{Pace, PairOptions};
 use proptest::prelude::*;
@@ -60,6 +60,12 @@ pub enum Action {
     },
     /// A create command of this primary, the unit choosing the secondary.
     CreateAuto(u8, PairOptions),
+    /// A command for a consistency group.
+    Group(Group),
+    /// A volume is formatted.
+    Format(u8),
+    /// The operator accepts what a volume holds.
+    Accept(u8),
     /// The operator sets the reserve attribute.
     Reserve(u8, bool),
     /// The operator changes pace and lanes.
@@ -85,6 +91,40 @@ pub struct Extras {
     pub freeze: bool,
     /// Delete: also while restoring.
     pub force: bool,
+}
+
+/// A command for a consistency group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// What to do.
+    pub code: CommandCode,
+    /// To which pairs: so many of the first of these.
+    pub targets: [Target; 3],
+    /// How many.
+    pub count: usize,
+    /// With which options.
+    pub options: PairOptions,
+    /// Quick restore: the pairs stay split.
+    pub freeze: bool,
+}
+
+impl Group {
+    /// The command, where these are the pairs.
+    pub fn command(&self, pairs: &[(LdevId, LdevId)]) -> GroupCommand {
+        let Self { code, targets, count, options, freeze } = *self;
+        let pairs = targets.iter().take(count).map(|target| target.volumes(pairs)).collect();
+        GroupCommand { options, freeze, ..GroupCommand::new(code, pairs) }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, targets, count, options, freeze } = self;
+        write!(f, "group {code}")?;
+        targets.iter().take(*count).try_for_each(|target| write!(f, ", {target}"))?;
+        f.write_str(if options.quick { ", quick" } else { "" })?;
+        f.write_str(if *freeze { ", freeze" } else { "" })
+    }
 }
 
 impl Action {
@@ -133,9 +173,13 @@ impl fmt::Display for Action {
             Self::CreateAuto(volume, PairOptions { pace, lanes, .. }) => {
                 write!(f, "create {volume} -> any, {pace}, {lanes} lanes")
             }
+            Self::Group(group) => group.fmt(f),
+            Self::Format(volume) => write!(f, "format {volume}"),
+            Self::Accept(volume) => write!(f, "accept {volume}"),
             Self::Reserve(volume, reserved) => write!(f, "reserve {volume} {reserved}"),
-            Self::ChangePace(target, PairOptions { pace, lanes, .. }) => {
-                write!(f, "pace of {target} {pace}, {lanes} lanes")
+            Self::ChangePace(target, PairOptions { pace, lanes, limit, .. }) => {
+                write!(f, "pace of {target} {pace}, {lanes} lanes")?;
+                limit.map_or(Ok(()), |limit| write!(f, ", limit {limit}"))
             }
             Self::Cancel => f.write_str("cancel"),
             Self::Background(moves) => write!(f, "{moves} moves"),
@@ -223,6 +267,9 @@ fn action() -> impl Strategy<Value = Action> {
         14 => create.prop_map(command),
         16 => on_pair.prop_map(command),
         3 => (volume(), options()).prop_map(|(v, o)| Action::CreateAuto(v, o)),
+        6 => group().prop_map(Action::Group),
+        2 => volume().prop_map(Action::Format),
+        2 => volume().prop_map(Action::Accept),
         2 => (volume(), any::<bool>()).prop_map(|(v, on)| Action::Reserve(v, on)),
         2 => (target(), options()).prop_map(|(t, o)| Action::ChangePace(t, o)),
         2 => Just(Action::Cancel),
@@ -260,6 +307,23 @@ fn target() -> impl Strategy<Value = Target> {
     ]
 }
 
+fn group() -> impl Strategy<Value = Group> {
+    let code = select(vec![
+        CommandCode::Copy,
+        CommandCode::Copy,
+        CommandCode::Resync,
+        CommandCode::Suspend,
+        CommandCode::Restore,
+        CommandCode::QuickRestore,
+        CommandCode::Delete,
+    ]);
+    let targets = [target(), target(), target()];
+    let count = prop_oneof![1 => Just(0), 6 => Just(1), 12 => Just(2), 6 => Just(3)];
+    (code, targets, count, options(), any::<bool>()).prop_map(
+        |(code, targets, count, options, freeze)| Group { code, targets, count, options, freeze },
+    )
+}
+
 fn extras() -> impl Strategy<Value = Extras> {
     let often = prop::bool::weighted(0.8);
     let seldom = || prop::bool::weighted(0.3);
@@ -270,10 +334,12 @@ fn extras() -> impl Strategy<Value = Extras> {
 
 fn options() -> impl Strategy<Value = PairOptions> {
     let pace = select(vec![Pace::SLOW, Pace::MEDIUM, Pace::FAST]);
-    (pace, 1_u8..=3, any::<bool>()).prop_map(|(pace, lanes, quick)| PairOptions {
+    let limits = ["1/s", "5000/s", "1ns", "1s"].map(|text| text.parse().ok());
+    let limit = prop_oneof![3 => Just(None), 1 => select(limits.to_vec())];
+    (pace, 1_u8..=3, any::<bool>(), limit).prop_map(|(pace, lanes, quick, limit)| PairOptions {
         pace,
         lanes,
         quick,
-        ..PairOptions::default()
+        limit,
     })
 }

@@ -1,8 +1,10 @@
 //! Sequential storms: one operation at a time, copiers and destages interleaved at every step, and
 //! every answer and every map bit compared with the model.
 
-use crate::{Action, ByHand, Choices, Content, Model, Program, Tag, UnderWay, Violation, ldev};
-use diptych_cha::{CreateAuto, HostOp, HostReply, Outcome};
+use crate::{
+    Action, ByHand, Choices, Content, Group, Model, Program, Tag, UnderWay, Violation, ldev,
+};
+use diptych_cha::{CreateAuto, HostError, HostOp, HostReply, Outcome};
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, LdevId};
 
 /// Runs a program with one operation at a time. The unit is compared with the model after every
@@ -21,6 +23,7 @@ pub fn run_sequential(program: &Program) -> Result<(), Violation> {
         model: program.setup.model(),
         choices: Choices::from_seed(program.choices_seed),
         geometry: program.setup.geometry,
+        group_pairs_max: program.setup.config().group_pairs_max,
     };
     for (no, action) in (1..).zip(&program.actions) {
         storm.act(Tag(no), action)?;
@@ -35,6 +38,7 @@ struct Storm {
     model: Model,
     choices: Choices,
     geometry: Geometry,
+    group_pairs_max: usize,
 }
 
 impl Storm {
@@ -47,23 +51,32 @@ impl Storm {
                 let under_way = (ldev, self.geometry.tracks_of(blocks));
                 let found = self.run(HostOp::Unmap { ldev, blocks }, Some(under_way))?;
                 let expected = self.model.unmap(ldev, blocks);
-                self.compare_reply(
-                    found,
-                    expected.map_or_else(HostReply::Failed, |()| HostReply::Done),
-                )
+                self.compare_reply(found, done_or_failed(expected))
             }
             Action::Flush(volume) => {
                 let ldev = ldev(volume);
                 let found = self.run(HostOp::Flush { ldev }, None)?;
                 let expected = self.model.flush(ldev);
-                self.compare_reply(
-                    found,
-                    expected.map_or_else(HostReply::Failed, |()| HostReply::Done),
-                )
+                self.compare_reply(found, done_or_failed(expected))
             }
             Action::Command { .. } => self.command(action),
             Action::CreateAuto(volume, options) => {
                 self.create_auto(CreateAuto { options, ..CreateAuto::new(ldev(volume)) })
+            }
+            Action::Group(group) => self.group(&group),
+            Action::Format(volume) => {
+                let (ldev, all) = (ldev(volume), self.geometry.all_blocks());
+                let under_way = (ldev, self.geometry.tracks_of(all));
+                let found = self.run(HostOp::Format { ldev }, Some(under_way))?;
+                self.model.observe(&self.hand.unit().pairs(), Some(under_way))?;
+                let expected = self.model.format(ldev);
+                self.compare_reply(found, done_or_failed(expected))
+            }
+            Action::Accept(volume) => {
+                let now = self.hand.now();
+                let done = self.hand.unit().accept_contents(ldev(volume), now).is_ok();
+                assert_eq!(done, self.model.accept_contents(ldev(volume)), "{action:?}");
+                self.observe(None)
             }
             Action::Reserve(volume, reserved) => {
                 let done = self
@@ -107,7 +120,7 @@ impl Storm {
         let under_way = (ldev, self.geometry.tracks_of(blocks));
         let found = self.run(op, Some(under_way))?;
         let expected = self.model.write(ldev, blocks, tag);
-        self.compare_reply(found, expected.map_or_else(HostReply::Failed, |()| HostReply::Done))
+        self.compare_reply(found, done_or_failed(expected))
     }
 
     fn read(&mut self, ldev: LdevId, blocks: BlockRange) -> Result<(), Violation> {
@@ -150,6 +163,18 @@ impl Storm {
         let expected = self.model.command(&command);
         if !expected.admits(&found) {
             return Err(Violation::Outcome { found, expected });
+        }
+        self.observe(None)
+    }
+
+    fn group(&mut self, group: &Group) -> Result<(), Violation> {
+        let command = group.command(&self.pairs());
+        let HostReply::Group(found) = self.run(HostOp::Group(command.clone()), None)? else {
+            panic!("a group command has an outcome of its own");
+        };
+        let expected = self.model.group(&command, self.group_pairs_max);
+        if !expected.admits(&found) {
+            return Err(Violation::GroupOutcome { found: Box::new(found), expected });
         }
         self.observe(None)
     }
@@ -221,6 +246,10 @@ impl Storm {
         let volumes = self.hand.unit().volumes();
         volumes.iter().try_for_each(|v| self.read(v.ldev, v.geometry.all_blocks()))
     }
+}
+
+fn done_or_failed(done: Result<(), HostError>) -> HostReply {
+    done.map_or_else(HostReply::Failed, |()| HostReply::Done)
 }
 
 /// The tags of blocks that a host read.

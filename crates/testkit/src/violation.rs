@@ -1,9 +1,9 @@
 //! What a checker or the model finds wrong.
 
 use crate::{Content, Tag};
-use diptych_cha::{HostReply, Outcome};
+use diptych_cha::{GroupOutcome, HostReply, Outcome};
 use diptych_device::DeviceError;
-use diptych_format::{BlockError, BlockNo, Generation, LdevId, TrackNo};
+use diptych_format::{BlockError, BlockNo, Generation, ImageNo, LdevId, TrackNo};
 use diptych_shared::{MapName, PairStatus, Phase};
 
 /// Something that must not be. The invariants are those of the design, by their names.
@@ -245,6 +245,26 @@ pub enum Violation {
         /// The secondary.
         secondary: LdevId,
     },
+    /// The number of an image, or of the one that A leads from, is not what the model says.
+    #[error(
+        "pair {primary} -> {secondary}: image {image} and A from {a_from}, expected {} and \
+         from {from}",
+        expected.map_or_else(|| "a new one".to_owned(), |no| no.to_string())
+    )]
+    Image {
+        /// The primary.
+        primary: LdevId,
+        /// The secondary.
+        secondary: LdevId,
+        /// The image of the unit's pair.
+        image: ImageNo,
+        /// The image that its A leads from.
+        a_from: ImageNo,
+        /// The image expected; `None` is one with a number that was not used before.
+        expected: Option<ImageNo>,
+        /// The image that A should lead from.
+        from: ImageNo,
+    },
     /// An attribute of a volume is not what the model says.
     #[error("volume {ldev}: reserved {reserved}, undefined {undefined}: expected the other")]
     Attributes {
@@ -262,6 +282,14 @@ pub enum Violation {
         found: Box<HostReply>,
         /// What the model says.
         expected: Box<HostReply>,
+    },
+    /// An outcome of a group command that the model does not allow.
+    #[error("outcome {found:?}, expected {expected:?}")]
+    GroupOutcome {
+        /// The outcome.
+        found: Box<GroupOutcome>,
+        /// What the model says.
+        expected: crate::ExpectedGroup,
     },
     /// An outcome that the model does not allow.
     #[error("outcome {found:?}, expected {expected:?}")]

@@ -4,9 +4,12 @@ use diptych_testkit::{
     Program, SEED_VARIABLE, Violation, run_concurrent, run_programs, run_sequential,
 };
 
-/// Runs `cases` programs. A failing one is shrunk; `DIPTYCH_SEED` replays it alone.
+/// Runs `cases` programs, or as many as `PROPTEST_CASES` says. A failing one is shrunk; `DIPTYCH_SEED`
+/// replays it alone.
 #[track_caller]
 fn check(cases: u64, length_max: usize, run: fn(&Program) -> Result<(), Violation>) {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    let cases = asked.map_or(cases, |text| text.parse().expect("a number of cases"));
     if let Err(failure) = run_programs(cases, length_max, run) {
         panic!(
             "{SEED_VARIABLE}={} replays this: {}\n{}",

@@ -1,8 +1,9 @@
 //! The status x command table of the design, and every refusal.
 
+use super::image::ImageNumber;
 use super::{Content, Model, PairModel};
 use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
-use diptych_format::{LdevId, TrackNo};
+use diptych_format::{ImageNo, LdevId, TrackNo};
 use diptych_shared::{PairStatus, Phase};
 use std::collections::BTreeSet;
 
@@ -145,6 +146,8 @@ impl Model {
             ds: BTreeSet::new(),
             a: all,
             image: Vec::new(),
+            image_no: ImageNumber::None,
+            a_from: ImageNo(0),
         };
         self.pairs.insert(secondary, pair);
         if command.and_copy {
@@ -217,6 +220,7 @@ impl Model {
         self.volumes.get_mut(&secondary).expect("a volume").content.clone_from(&image);
         let pair = self.pair_mut(command);
         pair.image = image;
+        pair.image_no = ImageNumber::New;
         pair.options = options;
         pair.copier = true;
         pair.status =
@@ -234,12 +238,13 @@ impl Model {
         pair.c.extend(&changed);
         if pair.status == PairStatus::Copied {
             pair.a.clone_from(&pair.c);
+            pair.a_from = pair.image_no.known();
         } else {
             pair.a.extend(&pair.c);
         }
         pair.dp.clear();
         pair.ds.clear();
-        pair.image.clear();
+        pair.forget_number();
         pair.status = PairStatus::PairedNotCopied;
         pair.phase = if pair.c.is_empty() { Phase::Duplex } else { Phase::Resync };
         pair.options = command.options;
@@ -258,7 +263,7 @@ impl Model {
         }
         pair.status = PairStatus::Suspended;
         pair.copier = false;
-        pair.image.clear();
+        pair.forget_number();
         Ok(())
     }
 

@@ -40,6 +40,7 @@ impl Model {
                 }
             }
         }
+        self.latest_image = self.images.last().copied().unwrap_or_default();
         Ok(())
     }
 
@@ -64,6 +65,26 @@ impl Model {
 
     fn take_over(&mut self, real: &Pair, under_way: Option<UnderWay>) -> Result<(), Violation> {
         let secondary = real.secondary;
+        loop {
+            let status = self.pairs[&secondary].status;
+            self.take_over_marks(real, under_way);
+            self.take_over_copies(real)?;
+            // The end of a restore is the beginning of a copy, for which the same change is marked.
+            let pair = self.pairs.get_mut(&secondary).expect("a pair");
+            if status != PairStatus::Restoring || pair.status == status {
+                return Ok(());
+            }
+            // Whether it began with something to copy depends on what was marked by then.
+            if under_way.is_some_and(|(ldev, _)| ldev == real.primary)
+                && matches!(real.phase, Phase::Resync | Phase::Duplex)
+            {
+                pair.phase = real.phase;
+            }
+        }
+    }
+
+    fn take_over_marks(&mut self, real: &Pair, under_way: Option<UnderWay>) {
+        let secondary = real.secondary;
         for track in self.may_have_changed(real.primary, under_way) {
             let pair = &self.pairs[&secondary];
             let marked = match pair.status {
@@ -82,14 +103,6 @@ impl Model {
         {
             let marked: Vec<TrackNo> = tracks.iter().filter(|t| real.ds.get(*t)).collect();
             self.pairs.get_mut(&secondary).expect("a pair").ds.extend(marked.iter().map(|t| t.0));
-        }
-        loop {
-            let status = self.pairs[&secondary].status;
-            self.take_over_copies(real)?;
-            // The end of a restore is the beginning of a copy.
-            if status != PairStatus::Restoring || self.pairs[&secondary].status == status {
-                return Ok(());
-            }
         }
     }
 
@@ -158,11 +171,16 @@ impl Model {
             return Err(Violation::Options { primary, secondary });
         }
         self.pairs.get_mut(&secondary).expect("a pair").phase = phase;
-        Ok(())
+        self.compare_image(real)
     }
 
     /// Whether the primary still holds what the image needs of it, as far as anybody can tell.
     fn holds_image(&self, pair: &PairModel, track: TrackNo) -> bool {
+        // The model has given it the content of the level above already, at the copy command.
+        let lacks = |above: &PairModel| above.c.contains(&track.0);
+        if self.pairs.get(&pair.primary).is_some_and(lacks) {
+            return true;
+        }
         let blocks = range(self.blocks_of(pair.primary, track));
         let now = &self.volumes[&pair.primary].content[blocks.clone()];
         let unknown = |content: &Content| *content == Content::Unknown;

@@ -1,8 +1,9 @@
 //! Restore and quick restore: the primary takes the secondary's content, at once in a host's eyes.
 
-use super::{Content, Model, PairModel};
+use super::image::ImageNumber;
+use super::{Model, PairModel};
 use diptych_cha::{Command, Refusal};
-use diptych_format::{LdevId, TrackNo};
+use diptych_format::{ImageNo, LdevId, TrackNo};
 use diptych_shared::{PairStatus, Phase};
 use std::collections::BTreeSet;
 
@@ -49,6 +50,7 @@ impl Model {
         if freeze {
             let ds = std::mem::take(&mut pair.ds);
             pair.dp.extend(ds);
+            pair.image_no = ImageNumber::New;
         } else {
             pair.all_changes_to_c();
             pair.options = options;
@@ -128,6 +130,7 @@ impl PairModel {
 
     fn forget_image(&mut self, tracks: u64) {
         self.a = (0..tracks).collect();
-        self.image = Vec::<Content>::new();
+        self.a_from = ImageNo(0);
+        self.forget_number();
     }
 }
