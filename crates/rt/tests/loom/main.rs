@@ -11,6 +11,7 @@ mod destage;
 mod driver;
 mod exchange;
 mod failure;
+mod group;
 mod restore;
 mod schedule;
 mod secondary;

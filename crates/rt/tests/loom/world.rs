@@ -1,7 +1,7 @@
 //! A small control unit under its driver, and what a model does with it.
 
 use diptych_cache::CacheConfig;
-use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
+use diptych_cha::{Command, CommandCode, GroupCommand, GroupOutcome, HostOp, HostReply, Outcome};
 use diptych_device::{Device, DeviceError, MemoryDrive};
 use diptych_dka::{self as dka, Drives};
 use diptych_format::{
@@ -22,8 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) const P: LdevId = LdevId::new(0, 0);
 /// Its secondary, and the primary of a cascade.
 pub(crate) const S: LdevId = LdevId::new(0, 1);
-/// Another secondary.
+/// Another secondary, or the primary of another family.
 pub(crate) const T: LdevId = LdevId::new(0, 2);
+/// The secondary of that one.
+pub(crate) const U: LdevId = LdevId::new(0, 3);
 
 /// What a model varies.
 #[derive(Clone, Copy)]
@@ -50,6 +52,7 @@ impl Shape {
         workers: 0,
     };
     pub(crate) const THREE: Self = Self { volumes: &[P, S, T], ..Self::PAIR };
+    pub(crate) const FOUR: Self = Self { volumes: &[P, S, T, U], ..Self::PAIR };
 }
 
 /// What a model may do to the drive of a volume.
@@ -199,6 +202,16 @@ impl World {
     pub(crate) fn command(&self, code: CommandCode, primary: LdevId, secondary: LdevId) {
         let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
         self.accepted(Command::new(code, primary, secondary).with_options(options));
+    }
+
+    /// One command for several pairs, with one fast lane each.
+    pub(crate) fn group(&self, code: CommandCode, pairs: &[(LdevId, LdevId)]) -> GroupOutcome {
+        let options = PairOptions { pace: Pace::FAST, ..PairOptions::default() };
+        let command = GroupCommand { options, ..GroupCommand::new(code, pairs.to_vec()) };
+        match self.rt.execute(HostOp::Group(command)) {
+            HostReply::Group(outcome) => outcome,
+            other => panic!("invariant I6: a group command came to {other:?}"),
+        }
     }
 
     /// Makes a pair and leaves its copier off: everything is still to be copied.

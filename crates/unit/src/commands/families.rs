@@ -5,7 +5,8 @@ use crate::core::Core;
 use crate::drain::Drain;
 use crate::held::{Held, NotHeld, Once};
 use diptych_cha::Refusal;
-use diptych_format::{FamilyId, LdevId};
+use diptych_format::{FamilyId, LdevId, TrackNo, TrackRange};
+use diptych_sync::mutant;
 use std::collections::BTreeMap;
 
 /// The families of some volumes, each claimed whole.
@@ -42,6 +43,9 @@ impl<'m> Families<'m> {
             ordered.push((family_of(core, ldev)?, ldev));
         }
         ordered.sort_unstable();
+        // Whole families: every host change is before the command or after it.
+        let partial = drain.filter(|_| mutant::removed("group-barrier"));
+        let barrier = partial.map(|_| TrackRange::one(TrackNo(0)));
         let mut families = Self { core, held: BTreeMap::new() };
         for (_, ldev) in ordered {
             if families.find(ldev).is_some() {
@@ -55,8 +59,8 @@ impl<'m> Families<'m> {
                 (error, _) => error.refusal(ldev),
             };
             // Above all that are held: the one claimed last may be below another by now.
-            let held = match families.held.last_key_value() {
-                None => Held::claim(m, core, ldev, None, |_| ()).await.map_err(refused)?.0,
+            let held = match families.held.last_key_value().filter(|_| barrier.is_none()) {
+                None => Held::claim(m, core, ldev, barrier, |_| ()).await.map_err(refused)?.0,
                 Some((above, _)) => {
                     match Held::claim_above(m, core, ldev, *above).await.map_err(refused)? {
                         Once::Held(held) => held,

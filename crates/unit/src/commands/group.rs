@@ -14,8 +14,10 @@ use crate::history::Message;
 use diptych_cha::{CommandCode, GroupCommand, GroupOutcome, GroupedPair, Refusal};
 use diptych_format::{FamilyId, LdevId, PairId};
 use diptych_shared::{Change, PairStatus};
+use diptych_sync::mutant;
 
 /// What is to be done to one of the pairs.
+#[derive(Clone)]
 struct Planned {
     asked: Asked,
     family: FamilyId,
@@ -82,6 +84,9 @@ async fn carry_out(
     let mut plan: Vec<Planned> = Vec::with_capacity(asked.len());
     for asked in asked {
         let planned = plan_pair(core, asked, &families, &plan)?;
+        if mutant::removed("plan-before-change") {
+            carry_out_one(m, core, planned.clone(), &families);
+        }
         plan.push(planned);
     }
     let pairs = plan.into_iter().map(|planned| carry_out_one(m, core, planned, &families));
