@@ -4,10 +4,10 @@ use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{BlockNo, BlockRange, Geometry, LdevId};
-use diptych_rt::{Rt, RtConfig};
+use diptych_rt::{Clock, Rt, RtConfig};
 use diptych_shared::{Pace, PairOptions, PairStatus};
 use diptych_sync::thread;
-use diptych_unit::{Plant, Unit, UnitConfig};
+use diptych_unit::{Plant, Schedule, Scope, Unit, UnitConfig, Utc, When};
 use std::time::Duration;
 
 const PRIMARY: LdevId = LdevId::new(0, 0);
@@ -120,4 +120,32 @@ fn the_image_is_the_primary_at_the_copy_command() {
         command(&rt, CommandCode::Delete);
         rt.stop();
     }
+}
+
+/// A schedule that was added by hand is taken up by the workers, and is over after its tick.
+#[test]
+fn a_copy_at_its_time() {
+    let drive = || Box::new(MemoryDrive::new(1 << 16));
+    let plant = Plant::new(Drives::new(vec![(0, drive()), (1, drive())]));
+    let unit = Unit::new(UnitConfig::with_cache(100, 64 << 10), &plant).unwrap();
+    let geometry = Geometry::with_tracks(128, TRACKS);
+    unit.add_volume(PRIMARY, geometry, 0).unwrap();
+    unit.add_volume(SECONDARY, geometry, 1).unwrap();
+    unit.set_reserved(SECONDARY, true, diptych_format::Time::ZERO).unwrap();
+    let rt =
+        Rt::start(unit, plant, RtConfig { clock: Clock::jump(), ..RtConfig::default() }).unwrap();
+    write(&rt, 0, 128, 7);
+    command(&rt, CommandCode::Create);
+    let scope = Scope::Pair { primary: PRIMARY, secondary: SECONDARY };
+    let tomorrow = Utc::from_seconds(24 * 3_600);
+    let schedule = Schedule::new(scope, When::At(tomorrow));
+    rt.unit().add_schedule(schedule, rt.now()).unwrap();
+    rt.ask_due();
+    rt.wait_idle();
+    assert_eq!(rt.unit().schedules(), []);
+    let images = rt.unit().images(PRIMARY);
+    assert_eq!(images.len(), 1);
+    assert!(images[0].complete && images[0].utc >= tomorrow, "{images:?}");
+    assert_eq!(read(&rt, SECONDARY)[..128 * 512], [7; 128 * 512]);
+    rt.stop();
 }
