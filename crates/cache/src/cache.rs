@@ -161,7 +161,7 @@ impl Cache {
         };
         shard.slot_mut(at).shared = shared;
         let newly = if dirty { valid } else { BlockMask::NONE };
-        if shard.mark_dirty(at, newly, &self.marks) {
+        if shard.mark_dirty(at, newly, &self.marks, admission.sequence, true) {
             admission.use_dirty();
         }
         drop(shard);

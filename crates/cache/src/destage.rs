@@ -48,6 +48,11 @@ impl Destage {
         self.snapshot.dirty
     }
 
+    /// The last record of what is written, to be durable before; 0 if there is none.
+    pub fn logged(&self) -> u64 {
+        self.pin.logged()
+    }
+
     /// The version of the slot that is written.
     pub fn version(&self) -> u64 {
         self.snapshot.version

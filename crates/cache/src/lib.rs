@@ -34,6 +34,8 @@
 //!   exceed the capacity; queues of waiters are bounded.
 //! - Room is waited for while holding nothing, in the order of asking. A destage needs no room: a cache
 //!   that is dirty through and through still makes progress.
+//! - A slot knows the last record of its data in a log, and the first that is not on its drive. That
+//!   one may be too old, never too new; what the numbers mean is the caller's business.
 //! - A flush waits for what was dirty of its backing when it came, and is answered once.
 //! - Lock order: the room, then one shard, then the buffer pool. Nothing is called out while a lock
 //!   is held: who was granted something is returned as [`Wakes`] for the driver to deliver.
@@ -76,6 +78,7 @@ mod counts;
 mod destage;
 mod error;
 mod list;
+mod logged;
 mod pin;
 mod room;
 mod shard;

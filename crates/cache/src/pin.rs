@@ -16,6 +16,7 @@ pub struct Pin {
     pub(crate) content: Content,
     pub(crate) valid: BlockMask,
     pub(crate) dirty: BlockMask,
+    pub(crate) logged: u64,
 }
 
 /// Where a pinned slot was, and which of its contents is pinned.
@@ -61,5 +62,11 @@ impl Pin {
     /// The blocks that were dirty.
     pub fn dirty(&self) -> BlockMask {
         self.dirty
+    }
+
+    /// The last record of what was dirty in it, to be durable before the data gets to a drive; 0 if
+    /// there is none.
+    pub fn logged(&self) -> u64 {
+        self.logged
     }
 }

@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 pub struct Admission {
     room: Need,
     pressing: bool,
+    /// The record of what is written under it; 0 is none.
+    pub(crate) sequence: u64,
 }
 
 /// How an admission was answered.
@@ -187,7 +189,7 @@ impl Cache {
 
     fn admission(&self, waiting: &Waiting, room: Need) -> Admission {
         let pressing = waiting.dirty_used > self.config.low_watermark_slots();
-        Admission { room, pressing }
+        Admission { room, pressing, sequence: 0 }
     }
 
     /// Tells whoever waits for room that something may have been freed under a shard's or the pool's

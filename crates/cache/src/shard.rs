@@ -1,6 +1,7 @@
 //! One part of the directory: its slots and their lists, under one lock.
 
 use crate::list::{ListKind, Lists, NOWHERE};
+use crate::logged::Logged;
 use crate::pin::{Pin, Place};
 use crate::siblings::Siblings;
 use crate::slot::{Content, Slot};
@@ -190,7 +191,8 @@ impl Shard {
         slot.pins += 1;
         let place = Place { key: slot.key, at, content_no: slot.content_no };
         let content = slot.content().clone();
-        let pin = Pin { place, content, valid: slot.valid, dirty: slot.dirty };
+        let pin =
+            Pin { place, content, valid: slot.valid, dirty: slot.dirty, logged: slot.logged.last };
         if slot.list == Some(ListKind::Clean) {
             self.lists.unlink(&mut self.slots, at);
         }
@@ -221,9 +223,17 @@ impl Shard {
     }
 
     /// Makes blocks valid and dirty, and queues the slot if it is not queued since the destage in
-    /// flight took its snapshot. Says whether the slot was clean.
+    /// flight took its snapshot. They have their record at `sequence`; `whole`: they are all that is
+    /// dirty. Says whether the slot was clean.
     #[inline]
-    pub(crate) fn mark_dirty(&mut self, at: u32, blocks: BlockMask, marks: &AtomicU64) -> bool {
+    pub(crate) fn mark_dirty(
+        &mut self,
+        at: u32,
+        blocks: BlockMask,
+        marks: &AtomicU64,
+        sequence: u64,
+        whole: bool,
+    ) -> bool {
         if blocks.is_empty() {
             self.settle(at);
             return false;
@@ -233,6 +243,7 @@ impl Shard {
         slot.valid = slot.valid.or(blocks);
         slot.dirty = slot.dirty.or(blocks);
         slot.version += 1;
+        slot.logged.write(sequence, whole);
         let queued = matches!(slot.list, Some(ListKind::Dirty | ListKind::Failed));
         if !queued {
             // Under the shard's lock, so that its queue is in the order of the marks.
@@ -284,6 +295,7 @@ impl Shard {
         let slot = &mut self.slots[at as usize];
         slot.destage_no = no;
         slot.destage_mark = slot.mark;
+        slot.logged.begin_destage();
         let snapshot = Snapshot { no, version: slot.version, dirty: slot.dirty };
         self.in_flight.push(at);
         Some((self.pin(at), snapshot))
@@ -314,9 +326,11 @@ impl Shard {
                     slot.version == snapshot.version || mutant::removed("destage-version");
                 if !unchanged {
                     assert!(requeued, "a slot changed meanwhile is queued");
+                    slot.logged.end_written();
                     return Ended::Dirty(Some(slot.destage_mark));
                 }
                 slot.dirty = slot.dirty.without(snapshot.dirty);
+                slot.logged = Logged::default();
                 assert!(slot.dirty.is_empty(), "an unchanged slot is written whole");
                 self.dirty_slots -= 1;
                 self.siblings.unlink(&mut self.slots, at);
@@ -343,6 +357,7 @@ impl Shard {
     fn requeue(&mut self, kind: ListKind, at: u32, near: u32) {
         let slot = &mut self.slots[at as usize];
         slot.mark = slot.destage_mark;
+        slot.logged.end_unwritten();
         self.lists.unlink(&mut self.slots, at);
         self.lists.insert_by_mark(kind, &mut self.slots, at, near);
     }
@@ -370,6 +385,14 @@ impl Shard {
     /// The dirty slots of a backing.
     pub(crate) fn dirty_of(&self, backing: BackingId) -> impl Iterator<Item = &Slot> {
         self.siblings.iter(backing, &self.slots).map(|at| self.slot(at))
+    }
+
+    /// The first record that a slot needs which is dirty or being destaged.
+    pub(crate) fn oldest_logged(&self) -> Option<u64> {
+        let dirty = [ListKind::Dirty, ListKind::Failed].into_iter();
+        let queued = dirty.flat_map(|kind| self.lists.iter(kind, &self.slots));
+        let slots = queued.chain(self.in_flight.iter().copied());
+        slots.filter_map(|at| self.slot(at).logged.oldest()).min()
     }
 
     /// The mark of the slot that has been dirty for longest, failed ones excepted.

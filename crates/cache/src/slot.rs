@@ -1,6 +1,7 @@
 //! The slot: a cache place for one track.
 
 use crate::list::{ListKind, NOWHERE};
+use crate::logged::Logged;
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, CHECK_FIELD_BYTES, CheckArea, TrackBuf, TrackNo,
 };
@@ -82,6 +83,7 @@ pub(crate) struct Slot {
     pub(crate) destage_no: u64,
     /// The mark of what the destage in flight writes.
     pub(crate) destage_mark: u64,
+    pub(crate) logged: Logged,
     pub(crate) list: Option<ListKind>,
     pub(crate) previous: u32,
     pub(crate) next: u32,
@@ -105,6 +107,7 @@ impl Slot {
             mark: 0,
             destage_no: 0,
             destage_mark: 0,
+            logged: Logged::default(),
             list: None,
             previous: NOWHERE,
             next: NOWHERE,

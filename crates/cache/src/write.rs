@@ -132,7 +132,7 @@ impl Cache {
         } else {
             shard.insert(key, content, valid.or(written))
         };
-        if shard.mark_dirty(at, written, &self.marks) {
+        if shard.mark_dirty(at, written, &self.marks, admission.sequence, false) {
             admission.use_dirty();
         }
         drop(shard);

@@ -65,6 +65,11 @@ struct Storm {
     /// What a host would read.
     truth: Volume,
     drive: Volume,
+    /// The last record of each block; 0 if its data has none.
+    records: [[u64; BLOCKS as usize]; TRACKS as usize],
+    last_record: u64,
+    /// Blocks of destages that failed: the drive may hold anything.
+    torn: [BlockMask; TRACKS as usize],
     last_value: u8,
     last_owner: u64,
     pins: Vec<(Pin, Vec<u8>)>,
@@ -107,6 +112,9 @@ impl Storm {
             cache: Cache::new(config).unwrap(),
             truth: Volume::default(),
             drive: Volume::default(),
+            records: [[0; BLOCKS as usize]; TRACKS as usize],
+            last_record: 0,
+            torn: [BlockMask::NONE; TRACKS as usize],
             last_value: 0,
             last_owner: 0,
             pins: Vec::new(),
@@ -129,6 +137,15 @@ impl Storm {
         self.last_value
     }
 
+    /// The next record, of these blocks.
+    fn record(&mut self, track: u64, mask: BlockMask) -> u64 {
+        self.last_record += 1;
+        for index in mask.iter() {
+            self.records[track as usize][index as usize] = self.last_record;
+        }
+        self.last_record
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Ask(job) => self.ask(job),
@@ -146,6 +163,7 @@ impl Storm {
                 if let Some(destage) = self.cache.next_dirty(upto) {
                     let same = |(other, _): &(Destage, bool)| other.key() == destage.key();
                     assert!(!self.destages.iter().any(same), "one destage of a track at a time");
+                    self.check_logged(destage.key().track.0, destage.dirty(), destage.logged());
                     self.destages.push((destage, false));
                 }
             }
@@ -192,6 +210,7 @@ impl Storm {
     /// What was dirty in the slot is gone: the drive's data is the truth.
     fn forget(&mut self, track: u64) {
         self.truth[track as usize] = self.drive[track as usize];
+        self.torn[track as usize] = BlockMask::NONE;
         for (_, volume) in self.flushes.values_mut() {
             volume[track as usize] = Track::default();
         }
@@ -229,6 +248,7 @@ impl Storm {
         match job {
             Job::Write(track, mask) => {
                 let value = self.value();
+                room.logged_as(self.record(track, mask));
                 let mut write = self.cache.begin_write(key(track), BLOCKS, &mut room);
                 for index in mask.iter() {
                     write.data_mut()[bytes(index)].fill(value);
@@ -239,6 +259,7 @@ impl Storm {
             }
             Job::Put(track) => {
                 let value = self.value();
+                room.logged_as(self.record(track, all()));
                 let mut data = self.cache.buffer(&mut room);
                 data.bytes_mut().fill(value);
                 let mut checks = CheckArea::zeroed(BLOCKS);
@@ -264,7 +285,7 @@ impl Storm {
         self.deliver(wakes);
     }
 
-    /// Copies a track by reference.
+    /// Copies a track by reference, without a record.
     fn refer(&mut self, from: u64, to: u64) {
         let owner = self.owner();
         let Ok(Admit::Granted(mut room)) = self.cache.admit(owner, 0, 1) else {
@@ -275,6 +296,7 @@ impl Storm {
         if let Some(pin) = self.cache.pin(key(from)) {
             if pin.valid() == all() {
                 self.truth[to as usize] = self.truth[from as usize];
+                self.records[to as usize] = Default::default();
                 let mut checks = CheckArea::zeroed(BLOCKS);
                 for index in 0..BLOCKS {
                     let value = self.truth[to as usize][index as usize];
@@ -304,7 +326,11 @@ impl Storm {
     fn end(&mut self, n: usize, outcome: Outcome) {
         let (destage, purged) = self.destages.swap_remove(n);
         let track = destage.key().track.0;
+        if !purged && outcome == Outcome::Failed {
+            self.torn[track as usize] = self.torn[track as usize].or(self.uncertain(&destage));
+        }
         if !purged && outcome == Outcome::Written {
+            self.torn[track as usize] = self.torn[track as usize].without(destage.dirty());
             for index in destage.dirty().iter() {
                 let value = destage.pin().data()[bytes(index).start];
                 self.drive[track as usize][index as usize] = value;
@@ -365,6 +391,7 @@ impl Storm {
                 assert!(!newer || state.dirty.has(index), "what the drive has not is dirty");
             }
             self.check_content(track);
+            self.check_needed(track);
         }
         for (backing, _) in self.flushes.values() {
             let dirty = |track| self.cache.state(key(track)).is_some_and(|s| !s.dirty.is_empty());
@@ -379,7 +406,41 @@ impl Storm {
             assert!(pin.data()[bytes(index)].iter().all(|&byte| byte == value), "what was written");
             assert_eq!(pin.checks().get(index), field(track, index, value));
         }
+        self.check_logged(track, pin.dirty(), pin.logged());
         assert!(self.cache.unpin(pin).is_empty(), "a look frees nothing that was not free");
+    }
+
+    /// Whoever writes these blocks to a drive has waited for their records.
+    fn check_logged(&self, track: u64, dirty: BlockMask, logged: u64) {
+        let of_track = self.records[track as usize];
+        let last = dirty.iter().map(|index| of_track[index as usize]).max().unwrap_or(0);
+        assert!(last <= logged && (logged == 0 || !dirty.is_empty()), "{last} {logged}");
+    }
+
+    /// Blocks that hold their old or their new data while a destage is in flight.
+    fn uncertain(&self, destage: &Destage) -> BlockMask {
+        let drive = self.drive[destage.key().track.0 as usize];
+        let differs =
+            |&index: &u64| destage.pin().data()[bytes(index).start] != drive[index as usize];
+        let one =
+            |index| BlockMask::of(BlockRange { start: BlockNo(index), end: BlockNo(index + 1) });
+        destage.dirty().iter().filter(differs).map(one).fold(BlockMask::NONE, BlockMask::or)
+    }
+
+    /// What the drive has not, or may have in part, is in records that the log keeps.
+    fn check_needed(&self, track: u64) {
+        let in_flight = self.destages.iter().find(|(d, purged)| d.key() == key(track) && !purged);
+        let in_flight = in_flight.map_or(BlockMask::NONE, |(destage, _)| self.uncertain(destage));
+        let uncertain = self.torn[track as usize].or(in_flight);
+        let oldest = self.cache.oldest_logged();
+        for index in 0..BLOCKS {
+            let at = |volume: &Volume| volume[track as usize][index as usize];
+            let record = self.records[track as usize][index as usize];
+            let needed = at(&self.truth) != at(&self.drive) || uncertain.has(index);
+            if needed && record != 0 {
+                assert!(oldest.is_some_and(|oldest| oldest <= record), "{oldest:?} {record}");
+            }
+        }
     }
 
     /// Gives everything back and destages everything.
@@ -401,6 +462,7 @@ impl Storm {
         }
         assert!(self.waiting.is_empty() && self.flushes.is_empty(), "every wait ends");
         assert_eq!(self.drive, self.truth);
+        assert_eq!(self.cache.oldest_logged(), None, "no record is kept for what is on the drive");
         for backing in [BackingId(1), BackingId(2)] {
             assert_eq!(self.cache.purge(backing, None), []);
         }
