@@ -42,6 +42,25 @@ pub enum Change {
         /// Whether it was copied because a write was about to change it.
         protecting: bool,
     },
+    /// A lane has written a track to the target's drive (605): C stays 1 and the track is settling
+    /// until the drive was flushed. The copy pointer advances. Nothing, if the pair was suspended while
+    /// the track was on its way: it is copied again. Whatever changes the track, or sets its C, takes
+    /// it out of settling.
+    Settling {
+        /// The pair.
+        pair: PairId,
+        /// Which track; its C is set.
+        track: TrackNo,
+    },
+    /// Copied tracks lie on the target's drive for good: as `Copied`, for all of them, but the copy
+    /// pointer stays. Whoever makes it takes tracks that are settling since before the flush. That is
+    /// not looked at here, so that it can be applied where nothing is known of settling.
+    Settled {
+        /// The pair.
+        pair: PairId,
+        /// Which tracks, ascending and apart; their C is set.
+        tracks: Vec<TrackRange>,
+    },
     /// Tracks of a primary are about to change (Fig. 9). For every pair of that primary: in 802 C and A
     /// are set, else DP. In 803 and while restoring the tracks must have been copied before.
     HostChange {

@@ -121,6 +121,8 @@ impl FamilyState {
             Change::Copied { pair, track, protecting } => {
                 return self.on(pair, |p| p.copied(track, protecting));
             }
+            Change::Settling { pair, track } => return self.on(pair, |p| p.settles(track)),
+            Change::Settled { pair, tracks } => return self.on(pair, |p| p.settled(&tracks)),
             Change::HostChange { primary, tracks } => self.primary_changes(primary, tracks),
             Change::SecondaryChange { secondary, tracks } => {
                 let pair = self.pair_of_secondary(secondary).map(|pair| pair.id);
@@ -178,7 +180,7 @@ impl FamilyState {
         let both = self.volume(primary).is_some() && self.volume(secondary).is_some();
         assert!(both && primary != secondary, "{primary} and {secondary} are no two of the family");
         assert!(self.pair_of_secondary(secondary).is_none(), "{secondary} is a secondary already");
-        for map in [&pair.c, &pair.dp, &pair.ds, &pair.a, &pair.unreadable] {
+        for map in [&pair.c, &pair.dp, &pair.ds, &pair.a, &pair.unreadable, &pair.settling] {
             assert_eq!(map.track_count(), self.track_count, "maps of pair {id} have another size");
         }
         pair.assert_whole();
@@ -225,12 +227,15 @@ impl FamilyState {
         self.on(id, |pair| pair.exchanged(freeze, options))
     }
 
-    /// What differs in a split pair is about to change in these primaries, as their other pairs see it.
-    fn differences_to_others(&mut self, id: PairId, primaries: &[LdevId]) {
+    /// What differs in a split pair is about to change in these volumes, as their other pairs see it.
+    fn differences_to_others(&mut self, id: PairId, volumes: &[LdevId]) {
         let differences = self.pairs[self.expect_pair(id)].differences();
-        for pair in &mut self.pairs {
-            if pair.id != id && primaries.contains(&pair.primary) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.id != id) {
+            if volumes.contains(&pair.primary) {
                 pair.dp.or_assign(&differences);
+            }
+            if volumes.contains(&pair.primary) || volumes.contains(&pair.secondary) {
+                pair.settling.clear_all();
             }
         }
     }

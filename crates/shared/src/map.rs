@@ -165,6 +165,19 @@ impl TrackMap {
         self.root.next_except(self.span, from.0, &except.root).map(TrackNo)
     }
 
+    /// The first track from `from` on that is set here and in neither of the others.
+    ///
+    /// # Panics
+    ///
+    /// If the maps are not of one size.
+    pub fn next_set_except_both(&self, from: TrackNo, one: &Self, other: &Self) -> Option<TrackNo> {
+        let mut track = self.next_set_except(from, one)?;
+        while other.get(track) {
+            track = self.next_set_except(other.next_clear(track)?, one)?;
+        }
+        Some(track)
+    }
+
     /// The first clear track from `from` on.
     pub fn next_clear(&self, from: TrackNo) -> Option<TrackNo> {
         self.root.next(self.span, from.0, false).map(TrackNo)

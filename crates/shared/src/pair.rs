@@ -129,7 +129,8 @@ impl fmt::Display for MapName {
 ///
 /// Invariants:
 /// - in 803 C is not empty, in 804 it is: the change that empties it is the change of status;
-/// - a track in `unreadable` is in C, so a pair with such a track never becomes duplex.
+/// - a track in `unreadable` is in C, so a pair with such a track never becomes duplex;
+/// - a settling track is in C, of a pair that is copying, and has not changed since it was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The pair number 301, and which use of it this is.
@@ -163,6 +164,8 @@ pub struct Pair {
     /// Tracks that could not be read, of the primary in 802 or of the secondary while restoring; lanes
     /// skip them.
     pub unreadable: TrackMap,
+    /// Tracks written to the target's drive, which has not been flushed since. Lanes skip them.
+    pub(crate) settling: TrackMap,
     /// Tracks copied since the pair was created, for whatever reason.
     pub copied_tracks: u64,
     /// How many of them were copied before a write (Fig. 9).
@@ -201,6 +204,7 @@ impl Pair {
             image: ImageNo(0),
             a_from: ImageNo(0),
             unreadable: TrackMap::new(track_count),
+            settling: TrackMap::new(track_count),
             copied_tracks: 0,
             protected_tracks: 0,
             begun_at: Time::ZERO,
@@ -224,6 +228,12 @@ impl Pair {
     /// Whether tracks are copied in this status, if there are any to copy and the copier is on.
     pub fn is_copying(&self) -> bool {
         self.status.is_copying()
+    }
+
+    /// The tracks of C that a lane has written to the target's drive and that have not changed since:
+    /// their C clears ([`crate::Change::Settled`]) when the drive was flushed.
+    pub fn settling(&self) -> &TrackMap {
+        &self.settling
     }
 
     /// The tracks in which the sides of a split pair differ: DP or DS.

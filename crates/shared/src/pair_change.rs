@@ -8,12 +8,16 @@ impl Pair {
     /// Bits of a map are set.
     pub(crate) fn set(&mut self, map: MapName, tracks: TrackRange) {
         self.map_mut(map).set_range(tracks);
+        if map == MapName::C {
+            self.settling.clear_range(tracks);
+        }
     }
 
     /// Bits of a map are cleared.
     pub(crate) fn clear(&mut self, map: MapName, tracks: TrackRange) {
         self.map_mut(map).clear_range(tracks);
         if map == MapName::C {
+            self.settling.clear_range(tracks);
             self.unreadable.clear_range(tracks);
             self.end_copy_if_done();
         }
@@ -24,12 +28,39 @@ impl Pair {
         let id = self.id;
         // A failure elsewhere may have suspended the pair under a copy on its way: it is still true.
         assert!(self.c.clear(track), "invariant: pair {id}, track {track} copied while its C is 0");
+        self.settling.clear(track);
         self.unreadable.clear(track); // 609, 907
         self.copied_tracks += 1;
         if protecting {
             self.protected_tracks += 1;
         } else {
             self.copy_pointer = TrackNo(track.0 + 1); // 606, 607
+        }
+        self.end_copy_if_done();
+    }
+
+    /// A lane has written a track: step 605, and 606 to 607.
+    pub(crate) fn settles(&mut self, track: TrackNo) {
+        let id = self.id;
+        assert!(self.c.get(track), "invariant: pair {id}, track {track} settles while its C is 0");
+        if self.is_copying() {
+            self.settling.set(track);
+            self.copy_pointer = TrackNo(track.0 + 1); // 606, 607
+        }
+    }
+
+    /// Written tracks are on the drive for good: step 609.
+    pub(crate) fn settled(&mut self, tracks: &[TrackRange]) {
+        let id = self.id;
+        for &run in tracks {
+            let cleared = self.c.clear_range(run);
+            assert!(
+                !run.is_empty() && cleared == run.count(),
+                "invariant: pair {id}, tracks {run} settled while their C is not 1"
+            );
+            self.settling.clear_range(run);
+            self.unreadable.clear_range(run);
+            self.copied_tracks += cleared;
         }
         self.end_copy_if_done();
     }
@@ -48,12 +79,14 @@ impl Pair {
             );
             self.dp.set_range(tracks);
         }
+        self.settling.clear_range(tracks);
         self.unreadable.clear_range(tracks);
     }
 
     /// Tracks of the secondary change by themselves.
     pub(crate) fn secondary_changes(&mut self, tracks: TrackRange) {
         self.ds.set_range(tracks);
+        self.settling.clear_range(tracks);
     }
 
     /// 802 becomes 803 (Fig. 8), and 804 at once if nothing is left to copy.
@@ -142,6 +175,8 @@ impl Pair {
         self.status = PairStatus::Suspended;
         self.copier = false;
         self.image = ImageNo(0);
+        // What was on its way is copied again, if copying goes on some day.
+        self.settling.clear_all();
     }
 
     /// From here on the time and the tracks of a copy are counted.
@@ -159,6 +194,7 @@ impl Pair {
             "invariant: pair {id} is {status}, track {track} is not waiting to be copied"
         );
         self.unreadable.set(track);
+        self.settling.clear(track);
     }
 
     /// What holds between changes. Takes constant time.
@@ -174,6 +210,12 @@ impl Pair {
         assert!(
             self.unreadable.count() <= self.c.count(),
             "invariant: pair {id} has unreadable tracks outside C"
+        );
+        assert!(
+            self.settling.count() <= self.c.count()
+                && (self.is_copying() || self.settling.is_empty()),
+            "invariant: pair {id} is {status}, with {} tracks settling",
+            self.settling.count()
         );
     }
 

@@ -140,6 +140,12 @@ fn check(map: &TrackMap, model: &[bool], probes: &[u64]) {
         let next = |from| map.next_set_except(from, &except);
         let found = std::iter::successors(next(TrackNo(0)), |t| next(TrackNo(t.0 + 1)));
         assert_eq!(found.collect::<Vec<_>>(), left);
+        let mut other = TrackMap::new(size);
+        other.set_range(tracks(size / 3, size / 2 + 1));
+        let next = |from| map.next_set_except_both(from, &except, &other);
+        let found = std::iter::successors(next(TrackNo(0)), |t| next(TrackNo(t.0 + 1)));
+        let left = left.iter().copied().filter(|track| !other.get(*track));
+        assert!(found.eq(left), "two exceptions");
     }
     assert_eq!(map.next_set_except(TrackNo(0), &TrackMap::full(size)), None);
     assert_eq!(map.next_set(TrackNo(size)), None);

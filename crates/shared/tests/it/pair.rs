@@ -8,7 +8,7 @@ use diptych_shared::{
     Volume,
 };
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 const TRACKS: u64 = 5;
 pub(crate) const P: LdevId = LdevId::new(0, 1);
@@ -33,11 +33,18 @@ enum Op {
     WritePrimary(u64),
     WriteSecondary(u64),
     CopyTrack,
+    /// As a lane copies where a log is: C clears when the drive was flushed.
+    SettleTrack,
+    /// Everything that is settling.
+    Settled,
+    MustCopy(u64),
     Copy,
     Resync,
     Suspend(bool),
     /// A failure elsewhere suspends the pair while a track is on its way.
-    SuspendUnderCopy,
+    SuspendUnderCopy {
+        settles: bool,
+    },
     Unreadable,
     Restore,
     AbandonRestore,
@@ -49,11 +56,14 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..TRACKS).prop_map(Op::WritePrimary),
         4 => (0..TRACKS).prop_map(Op::WriteSecondary),
-        12 => Just(Op::CopyTrack),
+        6 => Just(Op::CopyTrack),
+        12 => Just(Op::SettleTrack),
+        4 => Just(Op::Settled),
+        1 => (0..TRACKS).prop_map(Op::MustCopy),
         3 => Just(Op::Copy),
         3 => Just(Op::Resync),
         1 => any::<bool>().prop_map(Op::Suspend),
-        1 => Just(Op::SuspendUnderCopy),
+        1 => any::<bool>().prop_map(|settles| Op::SuspendUnderCopy { settles }),
         1 => Just(Op::Unreadable),
         2 => Just(Op::Restore),
         1 => Just(Op::AbandonRestore),
@@ -63,9 +73,13 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// The track that a lane takes next.
 fn next_to_copy(pair: &Pair) -> Option<TrackNo> {
-    let wanted = |&t: &TrackNo| pair.c.get(t) && !pair.unreadable.get(t);
+    let wanted = |&t: &TrackNo| pair.c.get(t) && !pair.unreadable.get(t) && !pair.settling().get(t);
     let around = (pair.copy_pointer.0..TRACKS).chain(0..TRACKS).map(TrackNo);
-    around.filter(|_| pair.copier).find(wanted)
+    let found = around.filter(|_| pair.copier).find(wanted);
+    let next = |from| pair.c.next_set_except_both(from, &pair.unreadable, pair.settling());
+    let from_maps = next(pair.copy_pointer).or_else(|| next(TrackNo(0)));
+    assert_eq!(found, from_maps.filter(|_| pair.copier), "{pair:?}");
+    found
 }
 
 /// A pair with the contents of its volumes: one number a track.
@@ -74,6 +88,8 @@ struct World {
     primary: Vec<u64>,
     secondary: Vec<u64>,
     images: HashMap<ImageNo, Vec<u64>>,
+    /// What was settling when it changed last.
+    settling: BTreeSet<u64>,
     last: u64,
 }
 
@@ -85,6 +101,7 @@ impl World {
             primary: (0..TRACKS).map(|n| 100 + n).collect(),
             secondary: (0..TRACKS).map(|n| 200 + n).collect(),
             images: HashMap::new(),
+            settling: BTreeSet::new(),
             last: 1_000,
         }
     }
@@ -107,18 +124,30 @@ impl World {
     }
 
     fn copy_track(&mut self, track: TrackNo, protecting: bool) {
+        self.bring(track);
+        self.settling.remove(&track.0);
+        self.change(Change::Copied { pair: ID, track, protecting });
+    }
+
+    fn settle_track(&mut self, track: TrackNo) {
+        self.bring(track);
+        if self.pair().is_copying() {
+            self.settling.insert(track.0);
+        }
+        self.change(Change::Settling { pair: ID, track });
+    }
+
+    fn bring(&mut self, track: TrackNo) {
         let index = track.0 as usize;
         if self.pair().status == PairStatus::Restoring {
             self.primary[index] = self.secondary[index];
         } else {
             self.secondary[index] = self.primary[index];
         }
-        self.change(Change::Copied { pair: ID, track, protecting });
     }
 
     fn step(&mut self, op: Op) {
         let pair = self.pair();
-        let options = PairOptions::default();
         match op {
             Op::WritePrimary(at) => {
                 let track = TrackNo(at);
@@ -128,6 +157,7 @@ impl World {
                 }
                 self.change(Change::HostChange { primary: P, tracks: TrackRange::one(track) });
                 self.primary[at as usize] = self.fresh();
+                self.settling.remove(&at);
             }
             Op::WriteSecondary(at) if pair.status == PairStatus::Copied => {
                 let tracks = TrackRange::one(TrackNo(at));
@@ -139,6 +169,28 @@ impl World {
                     self.copy_track(track, false);
                 }
             }
+            Op::SettleTrack => {
+                if let Some(track) = next_to_copy(&pair) {
+                    self.settle_track(track);
+                }
+            }
+            Op::Settled => {
+                let tracks = pair.settling().runs().collect();
+                self.settling.clear();
+                self.change(Change::Settled { pair: ID, tracks });
+            }
+            Op::MustCopy(at) if pair.status == PairStatus::PairedNotCopied => {
+                self.settling.remove(&at);
+                let tracks = TrackRange::one(TrackNo(at));
+                self.change(Change::Set { pair: ID, map: MapName::C, tracks });
+            }
+            _ => self.command(op, &pair),
+        }
+    }
+
+    fn command(&mut self, op: Op, pair: &Pair) {
+        let options = PairOptions::default();
+        match op {
             Op::Copy if pair.status == PairStatus::PairedNotCopied => {
                 let image = ImageNo(self.fresh());
                 self.images.insert(image, self.primary.clone());
@@ -148,16 +200,23 @@ impl World {
                 self.change(Change::Resync { pair: ID, options });
             }
             Op::Suspend(all_different) if pair.status != PairStatus::Restoring => {
+                self.settling.clear();
                 self.change(Change::Suspend { pair: ID, all_different });
             }
-            Op::SuspendUnderCopy if pair.status != PairStatus::Restoring => {
-                if let Some(track) = next_to_copy(&pair) {
+            Op::SuspendUnderCopy { settles } if pair.status != PairStatus::Restoring => {
+                if let Some(track) = next_to_copy(pair) {
+                    self.settling.clear();
                     self.change(Change::Suspend { pair: ID, all_different: false });
-                    self.copy_track(track, false);
+                    if settles {
+                        self.settle_track(track);
+                    } else {
+                        self.copy_track(track, false);
+                    }
                 }
             }
             Op::Unreadable if pair.status == PairStatus::PairedNotCopied => {
                 if let Some(track) = pair.c.next_set(TrackNo(0)) {
+                    self.settling.remove(&track.0);
                     self.change(Change::Unreadable { pair: ID, track });
                 }
             }
@@ -165,6 +224,7 @@ impl World {
                 self.change(Change::Restore { pair: ID, options });
             }
             Op::AbandonRestore if pair.status == PairStatus::Restoring => {
+                self.settling.clear();
                 self.change(Change::AbandonRestore { pair: ID });
             }
             Op::Exchange(frozen) if pair.status == PairStatus::Copied => {
@@ -186,6 +246,9 @@ impl World {
             let (c, dp, ds) = (pair.c.get(track), pair.dp.get(track), pair.ds.get(track));
             assert!(p == s || c || dp || ds, "I2 at {track}: {pair:?}");
             assert!(!pair.unreadable.get(track) || c, "unreadable outside C: {pair:?}");
+            let settling = pair.settling().get(track);
+            assert_eq!(settling, self.settling.contains(&track.0), "settling {track}: {pair:?}");
+            assert!(!settling || c && p == s, "settling, and changed at {track}: {pair:?}");
             if has_image {
                 let image = self.images[&pair.image][index];
                 assert!(if c { p == image } else { ds || s == image }, "I1 at {track}: {pair:?}");
@@ -275,6 +338,8 @@ fn impossible_changes_are_broken_invariants() {
         refused(&[Change::SecondaryChange { secondary: S, tracks: tracks(1, 2) }, copy.clone()]),
         refused(&[Change::Resync { pair: ID, options }]),
         refused(&[copied(2), copied(2)]),
+        refused(&[copied(2), Change::Settling { pair: ID, track: TrackNo(2) }]),
+        refused(&[copied(2), Change::Settled { pair: ID, tracks: vec![tracks(1, 3)] }]),
         refused(&[copy.clone(), Change::HostChange { primary: P, tracks: tracks(0, 1) }]),
         refused(&[
             copy.clone(),
@@ -299,6 +364,8 @@ fn impossible_changes_are_broken_invariants() {
     invariant I2: pair 0.0 has differences outside C in 802
     invariant: pair 0.0 is paired and not copied, it cannot be resynchronized
     invariant: pair 0.0, track 2 copied while its C is 0
+    invariant: pair 0.0, track 2 settles while its C is 0
+    invariant: pair 0.0, tracks 1..3 settled while their C is not 1
     invariant I1: pair 0.0, tracks 0..1 change before their copy (904-907)
     invariant: pair 0.0 is paired and copied with 2 tracks in C
     invariant: pair 0.0 is paired and copy in progress, track 0 is not waiting to be copied

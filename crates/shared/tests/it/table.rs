@@ -179,7 +179,11 @@ fn names_are_those_of_the_figures() {
     for status in PairStatus::ALL {
         let code = status.code().map_or("-".to_owned(), |code| code.to_string());
         let phases = [Phase::Idle, Phase::Pending, Phase::Resync, Phase::Duplex];
-        let shown = phases.map(|phase| Pair { phase, ..pair_in(status) }.shown_as());
+        let shown = phases.map(|phase| {
+            let mut pair = pair_in(status);
+            pair.phase = phase;
+            pair.shown_as()
+        });
         writeln!(table, "{code:<4}{status:<28}{}", shown.join(" ")).unwrap();
     }
     writeln!(table, "no pair: {SIMPLEX}").unwrap();
