@@ -195,6 +195,13 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it ends with the unit, and so is not recorded.
+    pub(crate) fn is_volatile(&self) -> bool {
+        matches!(self, Self::HostWrote { .. } | Self::Settling { .. })
+    }
+}
+
 /// A change of pair status (Fig. 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {

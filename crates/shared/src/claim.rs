@@ -40,7 +40,7 @@ impl Claim {
     /// Runs `body` on the family's state, under its lock. No other lock of shared memory may be
     /// asked for in it.
     pub fn with<R>(&self, body: impl FnOnce(&mut FamilyState) -> R) -> R {
-        body(&mut self.family.state.lock())
+        self.family.visit(body)
     }
 
     /// Gives the tracks back. Returns the owners who hold a claim now.
@@ -84,11 +84,10 @@ impl QueuedClaim {
     /// If the claim was not granted.
     pub fn granted<R>(self, view: impl FnOnce(&mut FamilyState) -> R) -> (Claim, R) {
         let Self { family, owner, tracks } = self;
-        let seen = {
-            let mut state = family.state.lock();
+        let seen = family.visit(|state| {
             assert!(state.claims.is_held_by(owner), "the claim of owner {owner} was not granted");
-            view(&mut state)
-        };
+            view(state)
+        });
         (Claim { family, owner, tracks }, seen)
     }
 

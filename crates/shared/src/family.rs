@@ -1,5 +1,6 @@
 //! The state of one family: its volumes, its pairs and their maps, its claims.
 
+use crate::recorder::{Recording, Visit};
 use crate::{Change, ClaimTable, Pair, PairOptions, Transition, Volume};
 use diptych_format::{FamilyId, ImageNo, LdevId, PairId, TrackNo, TrackRange};
 use diptych_sync::Mutex;
@@ -9,6 +10,27 @@ use diptych_sync::Mutex;
 pub(crate) struct Family {
     pub(crate) id: FamilyId,
     pub(crate) state: Mutex<FamilyState>,
+    pub(crate) recorder: Option<Recording>,
+}
+
+impl Family {
+    /// Runs `body` under the family's lock, and records what it changed.
+    pub(crate) fn visit<R>(&self, body: impl FnOnce(&mut FamilyState) -> R) -> R {
+        self.visit_locked(&mut self.state.lock(), body)
+    }
+
+    /// The same, where the family is locked already.
+    pub(crate) fn visit_locked<R>(
+        &self,
+        state: &mut FamilyState,
+        body: impl FnOnce(&mut FamilyState) -> R,
+    ) -> R {
+        let result = body(state);
+        if let Some(recorder) = &self.recorder {
+            state.hand_over(&***recorder);
+        }
+        result
+    }
 }
 
 /// All that is known of one family, seen under its lock.
@@ -24,6 +46,7 @@ pub struct FamilyState {
     /// Ascending by id.
     pairs: Vec<Pair>,
     pub(crate) claims: ClaimTable,
+    pub(crate) visit: Visit,
 }
 
 impl FamilyState {
@@ -34,8 +57,10 @@ impl FamilyState {
         max_queued: usize,
         volumes: Vec<Volume>,
         pairs: Vec<Pair>,
+        recorded: bool,
     ) -> Self {
-        Self { id, track_count, volumes, pairs, claims: ClaimTable::new(max_queued) }
+        let (claims, visit) = (ClaimTable::new(max_queued), Visit::new(recorded));
+        Self { id, track_count, volumes, pairs, claims, visit }
     }
 
     /// The family.
@@ -110,8 +135,15 @@ impl FamilyState {
     /// If the change is impossible: it names a pair or volume that is not in the family, tracks that
     /// are not there, or a step that the pair's status does not have.
     pub fn change(&mut self, change: Change) -> Option<Transition> {
-        match change {
-            Change::AddPair(pair) => self.add_pair(*pair),
+        let transition = self.apply(&change);
+        self.visit.note(change);
+        transition
+    }
+
+    /// Applies a change that nobody records.
+    pub(crate) fn apply(&mut self, change: &Change) -> Option<Transition> {
+        match *change {
+            Change::AddPair(ref pair) => self.add_pair((**pair).clone()),
             Change::RemovePair(id) => {
                 let index = self.expect_pair(id);
                 self.pairs.remove(index);
@@ -122,7 +154,7 @@ impl FamilyState {
                 return self.on(pair, |p| p.copied(track, protecting));
             }
             Change::Settling { pair, track } => return self.on(pair, |p| p.settles(track)),
-            Change::Settled { pair, tracks } => return self.on(pair, |p| p.settled(&tracks)),
+            Change::Settled { pair, ref tracks } => return self.on(pair, |p| p.settled(tracks)),
             Change::HostChange { primary, tracks } => self.primary_changes(primary, tracks),
             Change::SecondaryChange { secondary, tracks } => {
                 let pair = self.pair_of_secondary(secondary).map(|pair| pair.id);

@@ -21,6 +21,7 @@
 //! - No two held claims of a family overlap, and no claim overtakes an earlier one that it overlaps.
 //! - No claim waits for ever in a family that was merged or split: it is answered `Moved`.
 //! - Pair numbers come back with another epoch, families and owners never.
+//! - A memory with a [`Recorder`] tells it each change that outlives the unit, in the order of memory.
 //! - What is absent: drives, slots, payload, host commands, threads, clocks. Nothing here waits; a
 //!   claim that has to is queued, and a release says whom to wake. Whether a command is allowed is
 //!   the control unit's business; here an impossible change is a broken invariant.
@@ -71,6 +72,7 @@ mod pace_limit;
 mod pair;
 mod pair_change;
 mod pair_numbers;
+mod recorder;
 mod regroup;
 mod volume;
 
@@ -85,4 +87,5 @@ pub use memory::{Limits, SharedMemory};
 pub use pace::Pace;
 pub use pace_limit::PaceLimit;
 pub use pair::{MapName, Pair, PairOptions, PairStatus, Phase, SIMPLEX};
+pub use recorder::Recorder;
 pub use volume::{Volume, VolumeState};

@@ -3,7 +3,8 @@
 use crate::claim::{Claim, Claimed, QueuedClaim, granted};
 use crate::family::Family;
 use crate::pair_numbers::{MAX_PAIRS, PairNumbers};
-use crate::{FamilyState, Grant, SharedError, Volume};
+use crate::recorder::Recording;
+use crate::{FamilyState, Grant, Pair, Recorder, SharedError, Volume};
 use diptych_format::{Answer, FamilyId, LdevId, OwnerId, PairId, TrackRange, Wakes};
 use diptych_sync::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
@@ -51,6 +52,7 @@ pub struct SharedMemory {
     pub(crate) directory: RwLock<Directory>,
     pair_numbers: Mutex<PairNumbers>,
     pub(crate) limits: Limits,
+    pub(crate) recorder: Option<Recording>,
 }
 
 impl Default for SharedMemory {
@@ -66,11 +68,39 @@ impl SharedMemory {
     ///
     /// If the limit of pairs is more than there are pair numbers.
     pub fn new(limits: Limits) -> Self {
+        Self::with_recording(limits, None)
+    }
+
+    /// Shared memory without volumes. All that changes from here on is told `recorder`.
+    ///
+    /// # Panics
+    ///
+    /// If the limit of pairs is more than there are pair numbers.
+    pub fn recorded<R: Recorder + ?Sized + 'static>(limits: Limits, recorder: Arc<R>) -> Self {
+        Self::with_recording(limits, Some(Arc::new(Box::new(recorder))))
+    }
+
+    pub(crate) fn with_recording(limits: Limits, recorder: Option<Recording>) -> Self {
         Self {
             directory: RwLock::default(),
             pair_numbers: Mutex::new(PairNumbers::new(limits.pairs)),
             limits,
+            recorder,
         }
+    }
+
+    /// A family that is in no directory yet. Both lists are ascending.
+    pub(crate) fn new_family(
+        &self,
+        id: FamilyId,
+        track_count: u64,
+        volumes: Vec<Volume>,
+        pairs: Vec<Pair>,
+    ) -> Family {
+        let (queued_claims, recorder) = (self.limits.queued_claims, self.recorder.clone());
+        let recorded = recorder.is_some();
+        let state = FamilyState::new(id, track_count, queued_claims, volumes, pairs, recorded);
+        Family { id, state: Mutex::new(state), recorder }
     }
 
     /// Adds a volume, in a family of its own.
@@ -87,13 +117,19 @@ impl SharedMemory {
         if directory.families.len() >= self.limits.volumes {
             return Err(SharedError::TooManyVolumes { limit: self.limits.volumes });
         }
-        let id = directory.new_family_id();
-        let track_count = volume.geometry.track_count();
-        let queued_claims = self.limits.queued_claims;
-        let state = FamilyState::new(id, track_count, queued_claims, vec![volume], Vec::new());
-        let family = Arc::new(Family { id, state: Mutex::new(state) });
-        directory.families.insert(ldev, family);
+        if let Some(recorder) = &self.recorder {
+            recorder.volume_added(&volume);
+        }
+        self.put_volume(&mut directory, volume);
         Ok(())
+    }
+
+    /// A new family of one volume.
+    pub(crate) fn put_volume(&self, directory: &mut Directory, volume: Volume) {
+        let (ldev, track_count) = (volume.ldev, volume.geometry.track_count());
+        let id = directory.new_family_id();
+        let family = self.new_family(id, track_count, vec![volume], Vec::new());
+        directory.families.insert(ldev, Arc::new(family));
     }
 
     /// Removes a volume that is in no pair and whose family nobody has claimed.
@@ -112,8 +148,12 @@ impl SharedMemory {
                 return Err(SharedError::VolumeClaimed { ldev, held_count, queued_count });
             }
             let volume = state.volume(ldev).cloned().ok_or(SharedError::UnknownVolume { ldev })?;
+            let mut directory = self.directory.write();
+            if let Some(recorder) = &self.recorder {
+                recorder.volume_removed(ldev, volume.backing);
+            }
             state.remove_volume(ldev);
-            self.directory.write().families.remove(&ldev);
+            directory.families.remove(&ldev);
             Ok(volume)
         })?
     }
@@ -271,7 +311,7 @@ impl SharedMemory {
             let family = family.ok_or(SharedError::UnknownVolume { ldev })?;
             let mut state = family.state.lock();
             if state.volume(ldev).is_some() {
-                let result = body(&mut state);
+                let result = family.visit_locked(&mut state, body);
                 drop(state);
                 return Ok((family, result));
             }

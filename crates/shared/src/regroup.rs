@@ -6,9 +6,9 @@
 
 use crate::claim::Claim;
 use crate::family::Family;
-use crate::{FamilyState, SharedMemory};
-use diptych_format::{Answer, Wakes};
-use diptych_sync::{Arc, Mutex, mutant};
+use crate::{FamilyState, Pair, SharedMemory, Volume};
+use diptych_format::{Answer, OwnerId, Wakes};
+use diptych_sync::{Arc, mutant};
 
 impl SharedMemory {
     /// Makes one family of two, before a pair is added that joins them. The family with the lower id
@@ -38,11 +38,7 @@ impl SharedMemory {
                     wakes.extend(moved);
                 }
             }
-            let mut directory = self.directory.write();
-            for volume in from.volumes() {
-                directory.families.insert(volume.ldev, stays.family.clone());
-            }
-            into.absorb(&mut from);
+            self.join(&stays.family, &mut into, &mut from);
         }
         (stays, wakes)
     }
@@ -70,22 +66,46 @@ impl SharedMemory {
                 }
             }
             let (owner, tracks) = (claim.owner, claim.tracks);
-            let mut directory = self.directory.write();
-            for (volumes, pairs) in parts {
-                let id = directory.new_family_id();
-                let ldevs: Vec<_> = volumes.iter().map(|volume| volume.ldev).collect();
-                let queued_claims = self.limits.queued_claims;
-                let mut part = FamilyState::new(id, tracks.count(), queued_claims, volumes, pairs);
-                let held = part.claims.try_request(owner, tracks);
-                assert!(held, "owner {owner} does not hold the new family {id}");
-                let family = Arc::new(Family { id, state: Mutex::new(part) });
-                for ldev in ldevs {
-                    directory.families.insert(ldev, family.clone());
-                }
+            for family in self.part(parts, tracks.count(), Some(owner)) {
                 claims.push(Claim { family, owner, tracks });
             }
         }
         claims.insert(0, claim);
         (claims, wakes)
+    }
+
+    /// Makes families of what was split off, while the family it was in is locked. `owner` holds them.
+    pub(crate) fn part(
+        &self,
+        parts: Vec<(Vec<Volume>, Vec<Pair>)>,
+        track_count: u64,
+        owner: Option<OwnerId>,
+    ) -> Vec<Arc<Family>> {
+        let mut directory = self.directory.write();
+        let families = parts.into_iter().map(|(volumes, pairs)| {
+            let id = directory.new_family_id();
+            let ldevs: Vec<_> = volumes.iter().map(|volume| volume.ldev).collect();
+            let mut family = self.new_family(id, track_count, volumes, pairs);
+            if let Some(owner) = owner {
+                let state = family.state.get_mut();
+                let held = state.claims.try_request(owner, state.all_tracks());
+                assert!(held, "owner {owner} does not hold the new family {id}");
+            }
+            let family = Arc::new(family);
+            for ldev in ldevs {
+                directory.families.insert(ldev, family.clone());
+            }
+            family
+        });
+        families.collect()
+    }
+
+    /// Everything of `from` moves to `into`, which is of the family `stays`. Both are locked.
+    pub(crate) fn join(&self, stays: &Arc<Family>, into: &mut FamilyState, from: &mut FamilyState) {
+        let mut directory = self.directory.write();
+        for volume in from.volumes() {
+            directory.families.insert(volume.ldev, stays.clone());
+        }
+        into.absorb(from);
     }
 }

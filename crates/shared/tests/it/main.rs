@@ -5,6 +5,7 @@ mod claims;
 mod map;
 mod memory;
 mod pair;
+mod recorder;
 mod table;
 
 use diptych_format::{TrackNo, TrackRange};
