@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the table is what a bench is for")]
 
 use diptych_device::FileDrive;
-use diptych_log::{Log, LogId, Record};
+use diptych_log::{Log, LogConfig, LogId, Record};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::IoSlice;
@@ -30,7 +30,7 @@ struct Bench {
 impl Bench {
     fn new(dir: &Path, payload_bytes: usize) -> Self {
         let drive = FileDrive::create(dir.join("log"), SECTORS).expect("a drive");
-        let log = Log::create(drive, LogId(1)).expect("room");
+        let log = Log::create(drive, LogId(1), LogConfig::default()).expect("room");
         let plain = File::options().create_new(true).write(true).open(dir.join("plain"));
         let plain = plain.expect("a file");
         let zeros = vec![0; 1 << 20];
@@ -54,7 +54,7 @@ impl Bench {
             black_box(self.log.append(&records)).expect("room");
         }
         let took = started.elapsed().as_nanos() as f64;
-        self.log.trim(self.log.next_sequence()).expect("a flush");
+        self.log.trim(self.log.end()).expect("a flush");
         took / self.batches(batch) as f64
     }
 

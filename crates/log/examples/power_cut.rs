@@ -5,11 +5,11 @@
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
 use diptych_device::{MemoryDrive, PowerCut};
-use diptych_log::{Log, LogError, LogId, Record};
+use diptych_log::{Log, LogConfig, LogError, LogId, Record};
 
 fn main() -> Result<(), LogError> {
     let drive = PowerCut::new(MemoryDrive::new(1024), 1024);
-    let log = Log::create(&drive, LogId(1))?;
+    let log = Log::create(&drive, LogId(1), LogConfig::default())?;
     for no in 1..=6_u8 {
         let head = format!("write number {no}");
         let written =
@@ -27,10 +27,10 @@ fn main() -> Result<(), LogError> {
     drive.cut(|one| one.write_no != fifth || std::mem::replace(&mut torn, true));
     drive.restore_power();
 
-    let (log, replayed) = Log::open(&drive, |sequence, record| {
+    let (log, replayed) = Log::open(&drive, LogConfig::default(), |sequence, record| {
         println!("found     {sequence}: {}", String::from_utf8_lossy(record.head));
     })?;
     println!("torn end  {}", replayed.torn);
-    println!("goes on   with record {}", log.next_sequence());
+    println!("goes on   with record {}", log.end());
     Ok(())
 }

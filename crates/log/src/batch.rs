@@ -66,27 +66,74 @@ pub(crate) struct BatchHeader {
     pub(crate) payload_code: u32,
 }
 
-/// How many sectors a batch takes, as head area and payloads.
-pub(crate) fn sectors_of(records: &[Record<'_>]) -> Result<(u64, u64), LogError> {
-    let (mut head, mut payload) = (FIXED_BYTES as u64, 0_u64);
-    for record in records {
-        if !record.payload.len().is_multiple_of(BLOCK_BYTES) {
-            return Err(LogError::NotWholeBlocks { bytes: record.payload.len() });
+/// What records take, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Their heads, each with its fields.
+    heads: u64,
+    payloads: u64,
+}
+
+impl Sizes {
+    pub(crate) fn of<'a>(records: impl IntoIterator<Item = Record<'a>>) -> Result<Self, LogError> {
+        let mut sizes = Self::default();
+        for record in records {
+            if !record.payload.len().is_multiple_of(BLOCK_BYTES) {
+                return Err(LogError::NotWholeBlocks { bytes: record.payload.len() });
+            }
+            sizes.heads += (RECORD_BYTES + record.head.len()) as u64;
+            sizes.payloads += record.payload.len() as u64;
         }
-        head += (RECORD_BYTES + record.head.len()) as u64;
-        payload += record.payload.len() as u64;
+        let most = AREA_BYTES_MAX as u64;
+        match [FIXED_BYTES as u64 + sizes.heads, sizes.payloads].into_iter().max() {
+            Some(bytes) if bytes > most => Err(LogError::TooLarge { bytes, most }),
+            _ => Ok(sizes),
+        }
     }
-    let most = AREA_BYTES_MAX as u64;
-    if let Some(bytes) = [head, payload].into_iter().find(|bytes| *bytes > most) {
-        return Err(LogError::TooLarge { bytes, most });
+
+    /// Both in one batch, if there is room in it for both.
+    pub(crate) fn with(self, other: Self) -> Option<Self> {
+        let (heads, payloads) = (self.heads + other.heads, self.payloads + other.payloads);
+        let most = AREA_BYTES_MAX as u64;
+        let fit = FIXED_BYTES as u64 + heads <= most && payloads <= most;
+        fit.then_some(Self { heads, payloads })
     }
-    Ok((head.div_ceil(BLOCK_BYTES as u64), payload / BLOCK_BYTES as u64))
+
+    fn head_sectors(self) -> u64 {
+        (FIXED_BYTES as u64 + self.heads).div_ceil(BLOCK_BYTES as u64)
+    }
+
+    fn payload_sectors(self) -> u64 {
+        self.payloads.div_ceil(BLOCK_BYTES as u64)
+    }
+
+    /// Of a batch of nothing else. Together in one they take no more.
+    pub(crate) fn sectors(self) -> u64 {
+        self.head_sectors() + self.payload_sectors()
+    }
+}
+
+/// Sectors that a group of `records` records takes at most, with `head_bytes` and `payload_bytes` bytes
+/// of heads and payloads in all.
+pub fn sectors_for(payload_bytes: usize, head_bytes: usize, records: usize) -> u64 {
+    let heads = (head_bytes + records * RECORD_BYTES) as u64;
+    Sizes { heads, payloads: payload_bytes as u64 }.sectors()
 }
 
 impl BatchHeader {
     /// All its sectors. A filler takes the rest of the ring.
     pub(crate) fn sectors(&self) -> u64 {
         u64::from(self.head_sectors) + u64::from(self.payload_sectors)
+    }
+
+    /// With the sizes of its records.
+    pub(crate) fn sized(self, record_count: usize, sizes: Sizes) -> Self {
+        Self {
+            record_count: record_count as u32,
+            head_sectors: sizes.head_sectors() as u32,
+            payload_sectors: sizes.payload_sectors() as u32,
+            ..self
+        }
     }
 
     /// Puts the head area of a batch into `area`, whatever was there.

@@ -64,6 +64,20 @@ pub enum LogError {
         /// Its bytes.
         bytes: usize,
     },
+    /// More room than the log could ever give: ask for less.
+    #[error("{sectors} sectors never fit: at most {most}")]
+    NeverFits {
+        /// Sectors asked for.
+        sectors: u64,
+        /// The most one owner can have.
+        most: u64,
+    },
+    /// The queue of waiters is full: try again later.
+    #[error("{waiters_max} wait for room in the log already")]
+    TooManyWaiters {
+        /// The most that may wait.
+        waiters_max: usize,
+    },
     /// The device failed. After a flush that failed, or a write whose end nobody knows, this is final.
     #[error("the log's device: {0}")]
     Device(#[from] DeviceError),

@@ -35,11 +35,12 @@ pub(crate) fn replay(
     let ring = Ring::of(superblock.sectors);
     let mut state = State::new(superblock);
     let mut replayed = Replayed::default();
+    let mut durable = superblock.durable;
     let mut incarnation = 0;
     while let Some(batch) = read_batch(device, ring, &state, incarnation)? {
         let header = batch.header;
         incarnation = header.incarnation;
-        state.durable = state.durable.max(header.durable);
+        durable = durable.max(header.durable);
         if header.record_count == 0 {
             state.head = Position(state.head.0 + ring.to_end(state.head));
             continue;
@@ -57,7 +58,7 @@ pub(crate) fn replay(
     }
     let behind = search_behind(device, ring, &state, incarnation)?;
     replayed.torn = behind.is_some();
-    let had_been = behind.map_or(state.durable, |durable| durable.max(state.durable));
+    let had_been = behind.map_or(durable, |behind| behind.max(durable));
     if had_been > state.next {
         let sector = ring.sector(state.head).0;
         return Err(LogError::Corrupt { sequence: state.next, sector });

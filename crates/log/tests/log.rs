@@ -4,7 +4,7 @@ use diptych_device::{
     Device, Fault, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op, PowerCut, SectorRange,
 };
 use diptych_format::SectorNo;
-use diptych_log::{Log, LogError, LogId, Record, Replayed, Sequence};
+use diptych_log::{Log, LogConfig, LogError, LogId, Record, Replayed, Sequence};
 use proptest::prelude::*;
 use std::io::{IoSlice, IoSliceMut};
 
@@ -33,7 +33,7 @@ fn append(log: &Log<impl Device>, numbers: &[u64]) -> Result<(), LogError> {
 /// The numbers of the records of a log, each checked against what it must be.
 fn open<D: Device>(device: D) -> Result<(Log<D>, Vec<u64>, Replayed), LogError> {
     let mut found = Vec::new();
-    let (log, replayed) = Log::open(device, |Sequence(n), record| {
+    let (log, replayed) = Log::open(device, LogConfig::default(), |Sequence(n), record| {
         let whole = (record.kind, record.head, record.payload);
         assert_eq!(whole, (n as u16, &head(n)[..], &payload(n)[..]), "record {n}");
         found.push(n);
@@ -51,7 +51,7 @@ fn sectors_of(device: &impl Device) -> Vec<u8> {
 #[test]
 fn what_was_appended_is_found_until_it_is_trimmed() {
     let drive = MemoryDrive::new(200);
-    let log = Log::create(&drive, ID).expect("room");
+    let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
     for n in 1..=20 {
         append(&log, &[n]).expect("room");
     }
@@ -64,13 +64,13 @@ fn what_was_appended_is_found_until_it_is_trimmed() {
     assert_eq!(log.free_sectors(), log.capacity_sectors());
     drop(log);
     let (log, found, _) = open(&drive).expect("a log");
-    assert_eq!((found, log.next_sequence()), (vec![], Sequence(21)));
+    assert_eq!((found, log.end()), (vec![], Sequence(21)));
 }
 
 #[test]
 fn a_full_log_says_so_and_goes_on_when_it_is_trimmed() {
     let drive = MemoryDrive::new(64);
-    let log = Log::create(&drive, ID).expect("room");
+    let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
     let mut last = 0;
     let full = loop {
         match append(&log, &[last + 1]) {
@@ -91,8 +91,8 @@ fn what_it_does_not_take() {
     assert_eq!(open(&drive).err(), Some(LogError::NoLog));
     let small = MemoryDrive::new(31);
     let too_small = LogError::TooSmall { sectors: 31, least: 32 };
-    assert_eq!(Log::create(&small, ID).err(), Some(too_small));
-    let log = Log::create(&drive, ID).expect("room");
+    assert_eq!(Log::create(&small, ID, LogConfig::default()).err(), Some(too_small));
+    let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
     let record = |payload| Record { kind: 0, head: &[], payload };
     assert_eq!(log.append(&[record(&[1; 511])]), Err(LogError::NotWholeBlocks { bytes: 511 }));
     let large = vec![1; (8 << 20) + 512];
@@ -109,7 +109,7 @@ fn rot_in_what_was_durable_is_told_from_a_torn_end() {
     #[track_caller]
     fn check(synced: u64, rotten: u64, expected: Result<u64, u64>) {
         let drive = MemoryDrive::new(200);
-        let log = Log::create(&drive, ID).expect("room");
+        let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
         let mut places = Vec::new();
         for n in 1..=6 {
             places.push(log.capacity_sectors() - log.free_sectors() + 16);
@@ -143,7 +143,7 @@ fn rot_in_what_was_durable_is_told_from_a_torn_end() {
 #[test]
 fn what_stood_behind_a_torn_end_never_comes_back() {
     let drive = PowerCut::new(MemoryDrive::new(200), 1_000);
-    let log = Log::create(&drive, ID).expect("room");
+    let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
     // Records of one size: 4, 8, 12 have no payload.
     append(&log, &[1]).expect("room");
     log.sync(Sequence(2)).expect("a flush");
@@ -169,7 +169,7 @@ fn a_failed_flush_is_final() {
     let plan = FaultPlan::none();
     let drive = Fault::new(MemoryDrive::new(200), plan).expect("no rule");
     drive.push(rule).expect("a rule");
-    let log = Log::create(&drive, ID).expect("the first flush");
+    let log = Log::create(&drive, ID, LogConfig::default()).expect("the first flush");
     append(&log, &[1]).expect("room");
     let failed = log.sync(Sequence(2)).expect_err("the second flush");
     assert!(matches!(failed, LogError::Device(_)));
@@ -182,7 +182,7 @@ fn a_failed_flush_is_final() {
 fn a_sector_that_cannot_be_read_ends_the_log_or_damages_it() {
     for synced in [false, true] {
         let drive = Fault::new(MemoryDrive::new(200), FaultPlan::none()).expect("no rule");
-        let log = Log::create(&drive, ID).expect("room");
+        let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
         for n in 1..=3 {
             append(&log, &[n]).expect("room");
             if synced {
@@ -233,7 +233,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let drive = PowerCut::new(MemoryDrive::new(90), 10_000);
-        let mut log = Log::create(&drive, ID).expect("room");
+        let mut log = Log::create(&drive, ID, LogConfig::default()).expect("room");
         // Records there may be: from..next; must be: from_at_most..durable.
         let (mut trimmed, mut durable, mut next) = (1_u64, 1_u64, 1_u64);
         for step in steps {
@@ -269,7 +269,7 @@ proptest! {
                     }
                     let (opened, found, _) = open(&drive).expect("nothing durable is missing");
                     log = opened;
-                    let end = log.next_sequence().0;
+                    let end = log.end().0;
                     prop_assert!((durable..=next).contains(&end), "{durable} {end} {next}");
                     let first = end - found.len() as u64;
                     prop_assert!(first <= trimmed.max(1), "{first} {trimmed}");
