@@ -1,6 +1,7 @@
 //! Geometry per emulation type: how many blocks make a track, how many tracks make a volume.
 
 use crate::{BLOCK_BYTES, BlockNo, BlockRange, CheckArea, TrackNo, TrackRange};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ pub const MAX_BLOCKS_PER_TRACK: u64 = 128;
 const TRACKS_PER_CYLINDER: u64 = 15;
 
 /// A device emulation type (Figs. 11A, 11C).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Emulation {
     /// 3,338 cylinders of 15 tracks of 96 blocks.
     Open3,
@@ -112,6 +113,14 @@ pub enum GeometryError {
         /// The size asked for, in blocks.
         asked: u64,
     },
+    /// No type has tracks of this size.
+    #[error("no track of {emulation} has {asked} blocks")]
+    TrackSize {
+        /// The type asked for.
+        emulation: Emulation,
+        /// The size of a track asked for, in blocks.
+        asked: u64,
+    },
     /// The volume is larger than 2^48 blocks (128 PiB).
     #[error("a volume has at most {max} blocks, not {asked}")]
     TooLarge {
@@ -131,11 +140,37 @@ pub enum GeometryError {
 /// assert_eq!(open3.track_count(), 3_338 * 15);
 /// assert_eq!(open3.track_bytes(), 48 << 10);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Shape")]
 pub struct Geometry {
     emulation: Emulation,
     blocks_per_track: u64,
     block_count: u64,
+}
+
+/// What is read as a geometry, and may be none.
+#[derive(Deserialize)]
+struct Shape {
+    emulation: Emulation,
+    blocks_per_track: u64,
+    block_count: u64,
+}
+
+impl TryFrom<Shape> for Geometry {
+    type Error = GeometryError;
+
+    fn try_from(shape: Shape) -> Result<Self, GeometryError> {
+        let Shape { emulation, blocks_per_track: asked, block_count } = shape;
+        let geometry = Self::new(emulation, block_count)?;
+        let fits = match emulation {
+            Emulation::OpenV => (1..=MAX_BLOCKS_PER_TRACK).contains(&asked),
+            _ => asked == geometry.blocks_per_track,
+        };
+        if !fits {
+            return Err(GeometryError::TrackSize { emulation, asked });
+        }
+        Ok(Self { blocks_per_track: asked, ..geometry })
+    }
 }
 
 impl Geometry {
@@ -250,5 +285,33 @@ impl Geometry {
         let whole = BlockRange::new(self.first_block(track), self.blocks_per_track);
         let part = whole.intersection(blocks);
         BlockRange::new(BlockNo(part.start.0 - whole.start.0), part.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_geometry_are_refused() {
+        let open_v = |blocks_per_track: u64, block_count: u64| {
+            let emulation = Emulation::OpenV;
+            let bytes = postcard::to_allocvec(&(emulation, blocks_per_track, block_count));
+            postcard::from_bytes::<Geometry>(&bytes.expect("three numbers have bytes")).ok()
+        };
+        assert_eq!(open_v(1, 5), Some(Geometry::with_tracks(1, 5)));
+        assert_eq!(open_v(128, 1_000), Geometry::new(Emulation::OpenV, 1_000).ok());
+        assert_eq!(open_v(0, 5), None);
+        assert_eq!(open_v(129, 5), None);
+        assert_eq!(open_v(1, 0), None);
+        assert_eq!(open_v(128, 1 << 49), None);
+        for geometry in Emulation::ALL.into_iter().filter_map(Geometry::of) {
+            let mut bytes = postcard::to_allocvec(&geometry).expect("it has bytes");
+            assert_eq!(postcard::from_bytes(&bytes), Ok(geometry));
+            bytes[1] = 95;
+            assert!(postcard::from_bytes::<Geometry>(&bytes).is_err(), "tracks of 95 blocks");
+            bytes[0] = 6;
+            assert!(postcard::from_bytes::<Geometry>(&bytes).is_err(), "no such type");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Ids: small newtypes, so that an index, a count and an address cannot be mistaken for each other.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +8,7 @@ macro_rules! id {
     ($(#[$meta:meta])* $name:ident($inner:ty)) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Serialize, Deserialize)]
         pub struct $name(pub $inner);
 
         impl fmt::Display for $name {
@@ -65,7 +67,9 @@ id! {
 /// assert_eq!(id.to_string(), "00:1A");
 /// assert!("0:1A".parse::<LdevId>().is_err());
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct LdevId {
     /// The CU image.
     pub cu: u8,
@@ -103,7 +107,9 @@ impl FromStr for LdevId {
 }
 
 /// A pair: its number (Fig. 3: 301) and the epoch that tells a reused number from its earlier use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct PairId {
     /// The pair number: the entry of the pair information.
     pub no: u16,

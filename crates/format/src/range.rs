@@ -1,12 +1,13 @@
 //! Half-open ranges of tracks and of blocks.
 
 use crate::{BlockNo, TrackNo};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! range {
     ($(#[$meta:meta])* $name:ident of $no:ident) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name {
             /// The first.
             pub start: $no,

@@ -2,12 +2,13 @@
 
 use crate::{MapName, Pair, PairOptions, PairStatus, VolumeState};
 use diptych_format::{ImageNo, LdevId, PairId, Time, TrackNo, TrackRange};
+use serde::{Deserialize, Serialize};
 
 /// One change of a family's state, applied at once by [`crate::FamilyState::change`].
 ///
 /// Changes are plain data, so that what is applied can also be recorded and applied again. Whether a
 /// command is allowed is decided by who makes the change; an impossible one is a broken invariant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// A new entry of the pair information.
     AddPair(Box<Pair>),

@@ -1,11 +1,11 @@
 //! Track maps: the inequality bits of control information 401 (Fig. 4), one a track.
 
-use crate::map_node::{Node, Span};
+use crate::map_node::{Leaf, Node, Part, Span};
 use diptych_format::{TrackNo, TrackRange};
 use std::fmt;
 
 /// The most tracks a map has.
-const MAX_TRACKS: u64 = 1 << 48;
+pub(crate) const MAX_TRACKS: u64 = 1 << 48;
 
 /// A set of tracks of one volume.
 ///
@@ -203,6 +203,16 @@ impl TrackMap {
     /// Bytes of memory the map takes.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.root.heap_bytes()
+    }
+
+    /// Shows all parts of the tree, in the order of their tracks.
+    pub(crate) fn each_part(&self, visit: &mut impl FnMut(Part<'_>)) {
+        self.root.each_part(self.span, visit);
+    }
+
+    /// Makes the page that begins at track `at` this one.
+    pub(crate) fn put_page(&mut self, at: u64, page: Leaf) {
+        self.root.put_page(self.span, at, page);
     }
 
     fn put(&mut self, tracks: TrackRange, value: bool) -> u64 {

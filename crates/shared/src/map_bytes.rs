@@ -14,7 +14,7 @@
 use crate::TrackMap;
 use crate::map::MAX_TRACKS;
 use crate::map_node::{Leaf, PAGE_TRACKS, Part};
-use diptych_format::TrackRange;
+use diptych_format::{TrackNo, TrackRange};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -95,7 +95,7 @@ impl TrackMap {
                 let leaf = leaf.ok_or(MapBytesError::Misfit { at: reader.at, track })?;
                 map.put_page(track, leaf);
             } else if item % 2 == 1 {
-                map.set_range(TrackRange::new(diptych_format::TrackNo(track), length));
+                map.set_range(TrackRange::new(TrackNo(track), length));
             }
             track += length;
         }

@@ -15,6 +15,9 @@ const LEAF_SHIFT: u32 = 12;
 /// An inner node has 2^6 children.
 const FANOUT_SHIFT: u32 = 6;
 
+/// The most tracks a page of bits stands for.
+pub(crate) const PAGE_TRACKS: u64 = 1 << LEAF_SHIFT;
+
 /// What a node stands for: 2^`shift` tracks, of which the first `valid` exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -69,7 +72,48 @@ pub(crate) struct Inner {
     children: [Node; FANOUT],
 }
 
+/// A part of a tree that has no parts of its own.
+#[derive(Debug)]
+pub(crate) enum Part<'a> {
+    /// So many tracks are all set or all clear.
+    Run(bool, u64),
+    /// The bits of so many tracks.
+    Page(&'a Leaf, u64),
+}
+
 impl Node {
+    /// Shows all parts, in the order of their tracks.
+    pub(crate) fn each_part(&self, span: Span, visit: &mut impl FnMut(Part<'_>)) {
+        match self {
+            Self::Zero => visit(Part::Run(false, span.valid)),
+            Self::One => visit(Part::Run(true, span.valid)),
+            Self::Leaf(leaf) => visit(Part::Page(leaf, span.valid)),
+            Self::Inner(inner) => {
+                for (index, child) in inner.children.iter().enumerate() {
+                    child.each_part(span.child(index), visit);
+                }
+            }
+        }
+    }
+
+    /// Makes the page that begins at `at` this one.
+    pub(crate) fn put_page(&mut self, span: Span, at: u64, page: Leaf) {
+        self.open(span);
+        match self {
+            Self::Leaf(leaf) => **leaf = page,
+            Self::Inner(inner) => {
+                let shift = span.child_shift();
+                let index = (at >> shift) as usize;
+                let (child, child_span) = (&mut inner.children[index], span.child(index));
+                let before = child.count(child_span);
+                child.put_page(child_span, at & ((1 << shift) - 1), page);
+                inner.set_count = inner.set_count - before + child.count(child_span);
+            }
+            Self::Zero | Self::One => unreachable!("an opened node has bits or children"),
+        }
+        self.close(span);
+    }
+
     /// How many tracks are set.
     pub(crate) fn count(&self, span: Span) -> u64 {
         match self {
@@ -227,6 +271,41 @@ fn count_after(set_count: u64, changed: u64, value: bool) -> u64 {
 }
 
 impl Leaf {
+    /// A page of which `valid` tracks exist; `None` if others are set.
+    pub(crate) fn of(words: [u64; WORDS], valid: u64) -> Option<Self> {
+        let set_count = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        let leaf = Self { set_count, words };
+        (valid == PAGE_TRACKS || leaf.next(valid, true).is_none()).then_some(leaf)
+    }
+
+    pub(crate) fn words(&self) -> &[u64; WORDS] {
+        &self.words
+    }
+
+    /// How many runs of equal bits the first `valid` are.
+    pub(crate) fn run_count(&self, valid: u64) -> usize {
+        let mut borders = 0;
+        let mut last = self.words[0] & 1;
+        for (index, &word) in self.words.iter().enumerate().take(valid.div_ceil(64) as usize) {
+            // A bit of it is set where a bit differs from the one before.
+            let differs = word ^ (word << 1 | last);
+            borders += (differs & bits(0, (valid - index as u64 * 64).min(64))).count_ones();
+            last = word >> 63;
+        }
+        borders as usize + 1
+    }
+
+    /// The runs of equal bits of the first `valid`, and how long they are.
+    pub(crate) fn runs(&self, valid: u64) -> impl Iterator<Item = (bool, u64)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = Some(at).filter(|at| *at < valid)?;
+            let value = self.words[start as usize / 64] >> (start % 64) & 1 == 1;
+            at = self.next(start, !value).unwrap_or(valid).min(valid);
+            Some((value, at - start))
+        })
+    }
+
     fn put(&mut self, from: u64, to: u64, value: bool) -> u64 {
         let mut changed = 0;
         for index in from / 64..to.div_ceil(64) {

@@ -1,6 +1,7 @@
 //! The pace of a copy (Figs. 11C, 11E, 11F).
 
 use crate::SharedError;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +15,8 @@ use std::str::FromStr;
 /// assert_eq!(Pace::try_from(7).unwrap().to_string(), "7");
 /// assert!(Pace::try_from(16).is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
 pub struct Pace(u8);
 
 impl Pace {

@@ -1,6 +1,7 @@
 //! The limit of a copy: what holds it back beyond its pace.
 
 use crate::SharedError;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use std::str::FromStr;
 /// assert_eq!("200/s".parse::<PaceLimit>().unwrap().to_string(), "200/s");
 /// assert!("0/s".parse::<PaceLimit>().is_err(), "every copy ends");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PaceLimit {
     /// A ceiling: at most so many tracks a second.
     TracksPerSecond(NonZeroU32),

@@ -1,14 +1,16 @@
 //! Pair information 300 (Fig. 3) with the track maps of the pair (Fig. 4).
 
+use crate::pair_bytes::no_tracks;
 use crate::{Pace, PaceLimit, TrackMap};
 use diptych_format::{ImageNo, LdevId, PairId, Time, TrackNo};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What Fig. 11 shows for a volume that is in no pair.
 pub const SIMPLEX: &str = "simplex";
 
 /// The pair status 302 (Fig. 8), and the two that practice adds. "No pair" 801 is the absence of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PairStatus {
     /// 802: the secondary follows the primary and is no usable image.
     PairedNotCopied,
@@ -64,7 +66,7 @@ impl fmt::Display for PairStatus {
 }
 
 /// The stored phase of "paired and not copied" 802. Elsewhere it has no meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Created without copying.
     Idle,
@@ -77,7 +79,7 @@ pub enum Phase {
 }
 
 /// What the operator may choose about a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PairOptions {
     /// Tracks an elemental copy.
     pub pace: Pace,
@@ -97,7 +99,7 @@ impl Default for PairOptions {
 }
 
 /// One of the four maps of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MapName {
     /// Tracks still to be copied.
     C,
@@ -131,7 +133,8 @@ impl fmt::Display for MapName {
 /// - in 803 C is not empty, in 804 it is: the change that empties it is the change of status;
 /// - a track in `unreadable` is in C, so a pair with such a track never becomes duplex;
 /// - a settling track is in C, of a pair that is copying, and has not changed since it was copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Pair {
     /// The pair number 301, and which use of it this is.
     pub id: PairId,
@@ -165,6 +168,7 @@ pub struct Pair {
     /// skip them.
     pub unreadable: TrackMap,
     /// Tracks written to the target's drive, which has not been flushed since. Lanes skip them.
+    #[serde(skip, default = "no_tracks")]
     pub(crate) settling: TrackMap,
     /// Tracks copied since the pair was created, for whatever reason.
     pub copied_tracks: u64,

@@ -2,10 +2,11 @@
 
 use crate::TrackMap;
 use diptych_format::{BackingId, Geometry, LdevId, Time};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The volume status of Fig. 11A.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum VolumeState {
     /// Hosts may use it.
     #[default]
@@ -47,7 +48,7 @@ impl fmt::Display for VolumeState {
 }
 
 /// A volume a host sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Its name.
     pub ldev: LdevId,
@@ -69,6 +70,7 @@ pub struct Volume {
     pub metadata_only: bool,
     /// When a host last changed it, to the second or so; `None` if none did since the unit was
     /// started.
+    #[serde(skip)]
     pub host_wrote_at: Option<Time>,
 }
 

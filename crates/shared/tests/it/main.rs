@@ -1,6 +1,7 @@
 //! Shared memory from outside: maps, claims, pairs, families.
 #![cfg(not(diptych_loom))]
 
+mod bytes;
 mod claims;
 mod map;
 mod memory;
