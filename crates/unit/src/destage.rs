@@ -131,6 +131,8 @@ fn block(m: &Mailbox, core: &Core, family: &mut FamilyState, ldev: LdevId, track
     family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
     let message = Message::DestageFailed(track);
     let pair = family.pair_of_secondary(ldev).or_else(|| restored_by(family, ldev));
+    // A secondary that is restored from is only read, and its data is in cache: the restore goes on.
+    let pair = pair.filter(|pair| pair.direction().1 == ldev);
     match pair.map(|pair| pair.id) {
         Some(pair) => failure::target(m, core, family, pair, track, message),
         None => core.record(HistoryEntry::new(m.now(), message).of_volume(ldev)),

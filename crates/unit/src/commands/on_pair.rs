@@ -2,7 +2,7 @@
 //! 1509, delete 212.
 
 use super::Asked;
-use super::rules::{first_level_copied, follows_nothing, primary_defined, restorable};
+use super::rules::{both_usable, first_level_copied, follows_nothing, primary_defined, restorable};
 use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::Core;
@@ -119,6 +119,7 @@ pub(super) fn change_of(
         }
         // 263
         (Resync, Copied | Suspended) => {
+            both_usable(family, command)?;
             primary_defined(family, primary)?;
             Ok(Some(Change::Resync { pair, options }))
         }

@@ -93,6 +93,14 @@ pub(crate) fn primary_defined(family: &FamilyState, primary: LdevId) -> Result<(
     Ok(())
 }
 
+/// Resync and restore: neither volume of the pair is blocked. A copy command needs no drive to take
+/// anything: an image may be saved from a primary that is blocked.
+pub(super) fn both_usable(family: &FamilyState, command: &Command) -> Result<(), Refusal> {
+    [command.primary, command.secondary]
+        .into_iter()
+        .try_for_each(|ldev| usable(family.volume(ldev).expect("a volume of the pair")))
+}
+
 /// Restore and quick restore: the primary may change as it does, and nobody copies from either volume.
 pub(super) fn restorable(
     family: &FamilyState,
@@ -100,9 +108,7 @@ pub(super) fn restorable(
     pair: PairId,
 ) -> Result<(), Refusal> {
     let Command { primary, secondary, .. } = *command;
-    for ldev in [primary, secondary] {
-        usable(family.volume(ldev).expect("a volume of the pair is in its family"))?;
-    }
+    both_usable(family, command)?;
     if family.pair_of_secondary(primary).is_some() {
         return Err(Refusal::PrimaryIsSecondary { ldev: primary });
     }

@@ -2,6 +2,7 @@
 
 mod auto;
 mod bench;
+mod blocked;
 mod copies;
 mod dropped;
 mod faults;
