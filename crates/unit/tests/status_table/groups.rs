@@ -1,6 +1,6 @@
 //! A command for a group of two pairs, by the status of the first; the second allows it.
 
-use crate::bench::{Bench, STATUSES};
+use crate::bench::{Bench, STATUSES, split};
 use diptych_cha::{CommandCode, GroupCommand, GroupOutcome};
 use diptych_testkit::ldev;
 use std::fmt::Write as _;
@@ -52,4 +52,37 @@ fn status_by_group_command() {
         }
     }
     insta::assert_snapshot!(text);
+}
+
+/// Two levels are one instant: what the second comes to goes by what the first was then, whatever the
+/// order they are named in. Only a first level that held no image leaves the second nothing to keep.
+#[test]
+fn two_levels_at_once() {
+    let mut text = String::new();
+    for resynced in [false, true] {
+        for first_named in [true, false] {
+            let mut bench = Bench::new();
+            split(&mut bench);
+            bench.accept(CommandCode::Create, 1, 2);
+            bench.settle();
+            bench.write(ldev(1), 3);
+            if resynced {
+                bench.accept(CommandCode::Resync, 0, 1);
+            }
+            let mut pairs = vec![(ldev(0), ldev(1)), (ldev(1), ldev(2))];
+            if !first_named {
+                pairs.reverse();
+            }
+            let (before, below) = (bench.shown(), bench.shown_of(1, 2));
+            bench.group(&GroupCommand::new(CommandCode::Suspend, pairs));
+            let (first, second) = (bench.shown(), bench.shown_of(1, 2));
+            writeln!(text, "{before} -> {first}; {below} -> {second}").unwrap();
+        }
+    }
+    insta::assert_snapshot!(text, @r"
+    split C=0 DP=1 DS=2 A=6 -> suspend C=0 DP=1 DS=2 A=6; duplex C=1 DP=0 DS=0 A=6 -> suspend C=1 DP=0 DS=0 A=6
+    split C=0 DP=1 DS=2 A=6 -> suspend C=0 DP=1 DS=2 A=6; duplex C=1 DP=0 DS=0 A=6 -> suspend C=1 DP=0 DS=0 A=6
+    re-sync C=3 DP=0 DS=0 A=3 -> suspend C=3 DP=0 DS=0 A=3; duplex C=1 DP=0 DS=0 A=6 -> suspend C=6 DP=0 DS=0 A=6
+    re-sync C=3 DP=0 DS=0 A=3 -> suspend C=3 DP=0 DS=0 A=3; duplex C=1 DP=0 DS=0 A=6 -> suspend C=6 DP=0 DS=0 A=6
+    ");
 }
