@@ -35,9 +35,10 @@ pub struct UnitConfig {
     pub destage_batch_tracks: usize,
     /// How long a track may stay dirty when nothing else asks for its destage.
     pub destage_delay_ns: u64,
-    /// The atomic unit of a host change, in blocks; longer requests are chunks done in order.
+    /// The atomic unit of a host change, in blocks, at most [`UnitConfig::CHUNK_BLOCKS`]; longer
+    /// requests are chunks done in order.
     pub chunk_blocks: u64,
-    /// The largest request, in blocks. A read takes as much memory.
+    /// The largest read or write, in blocks; it takes as much memory. What is given up may be more.
     pub request_blocks_max: u64,
     /// The most consistency groups.
     pub groups_max: usize,
@@ -103,6 +104,10 @@ impl UnitConfig {
         ];
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(UnitError::Zero { setting });
+        }
+        let (setting, asked, most) = ("chunk_blocks", self.chunk_blocks, Self::CHUNK_BLOCKS);
+        if asked > most {
+            return Err(UnitError::TooMuch { setting, asked, most });
         }
         let (slows_at_percent, floor_at_percent) =
             (self.copy_slows_at_percent, self.copy_floor_at_percent);

@@ -80,6 +80,16 @@ pub enum UnitError {
         /// Which one.
         setting: &'static str,
     },
+    /// A setting is more than it can be.
+    #[error("{setting} must be at most {most}, not {asked}")]
+    TooMuch {
+        /// Which one.
+        setting: &'static str,
+        /// What was asked for.
+        asked: u64,
+        /// The most it can be.
+        most: u64,
+    },
     /// Copies slow down between two marks of the cache's write-pending limit.
     #[error(
         "copies slow down between two marks up to 100 %, not {slows_at_percent} to {floor_at_percent}"

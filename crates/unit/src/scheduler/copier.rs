@@ -192,8 +192,9 @@ impl Copier {
     /// has its part of it.
     fn rest_ns(&self, tracks: u8, rest_unit_ns: u64) -> u64 {
         let pace = self.options.pace.tracks();
-        let whole_ns = u64::from(Pace::FAST.tracks() - pace) * rest_unit_ns;
-        if tracks < pace { whole_ns * u64::from(tracks) / u64::from(pace) } else { whole_ns }
+        let whole_ns = u64::from(Pace::FAST.tracks() - pace).saturating_mul(rest_unit_ns);
+        let part_ns = || whole_ns.saturating_mul(tracks.into()) / u64::from(pace);
+        if tracks < pace { part_ns() } else { whole_ns }
     }
 
     /// A lane met a track that is busy. Whether it is to queue for it.

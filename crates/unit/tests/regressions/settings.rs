@@ -1,9 +1,11 @@
 //! Settings that no unit can have.
 
-use crate::bench::config;
+use crate::bench::{Bench, command, config};
 use diptych_cache::CacheError;
+use diptych_cha::CommandCode;
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
+use diptych_shared::{Pace, PairOptions};
 use diptych_unit::{Plant, Unit, UnitConfig, UnitError};
 
 fn made(config: UnitConfig) -> Result<(), UnitError> {
@@ -95,4 +97,41 @@ fn there_are_no_more_pairs_than_pair_numbers() {
     assert_eq!(made(config.clone()), Ok(()));
     config.limits.pairs += 1;
     assert_eq!(made(config), Err(UnitError::TooManyPairs { asked: 65_537, most: 65_536 }));
+}
+
+/// A chunk is what is advertised to hosts as the transfer limit, or less.
+#[test]
+fn a_chunk_is_at_most_one_mebibyte() {
+    let most = UnitConfig::CHUNK_BLOCKS;
+    for (chunk_blocks, possible) in [(most, true), (most + 1, false), (u64::MAX, false)] {
+        let mut config = config(8);
+        config.chunk_blocks = chunk_blocks;
+        let refused = UnitError::TooMuch { setting: "chunk_blocks", asked: chunk_blocks, most };
+        assert_eq!(made(config), if possible { Ok(()) } else { Err(refused) });
+    }
+    let error = UnitError::TooMuch { setting: "chunk_blocks", asked: 2_049, most };
+    assert_eq!(error.to_string(), "chunk_blocks must be at most 2048, not 2049");
+}
+
+/// Times as long as can be mean never.
+#[test]
+fn the_longest_times_are_taken() {
+    let mut config = config(8);
+    config.copy_rest_ns = u64::MAX;
+    config.copy_floor_ns = u64::MAX;
+    config.drain_limit_ns = u64::MAX;
+    config.destage_delay_ns = u64::MAX;
+    config.request_blocks_max = u64::MAX;
+    let mut bench = Bench::new(1, config, 2);
+    bench.fill(0, 1);
+    let limit = "1ms".parse().ok();
+    for (pace, limit, copied) in
+        [(Pace::SLOW, None, 1), (Pace::FAST, None, 6), (Pace::SLOW, limit, 1)]
+    {
+        let options = PairOptions { pace, limit, ..PairOptions::default() };
+        bench.accept(command(CommandCode::Create, 0, 1).with_options(options));
+        bench.run_without(&[]);
+        assert_eq!(bench.pair(0, 1).copied_tracks, copied, "{options:?}");
+        bench.accept(command(CommandCode::Delete, 0, 1));
+    }
 }
