@@ -288,7 +288,8 @@ impl HostChange {
         let fresh: Vec<TrackNo> = tracks.iter().filter(|t| !volume.allocated.get(*t)).collect();
         // Not at every write: who asks whether a host uses the volume asks for half a minute.
         let at = m.now();
-        if volume.host_wrote_at.is_none_or(|last| at.ns_since(last) >= HOST_WROTE_STEP_NS) {
+        let noted = volume.host_wrote_at.is_some_and(|last| at.ns_since(last) < HOST_WROTE_STEP_NS);
+        if !noted && !self.formats {
             family.change(Change::HostWrote { ldev, at });
         }
         match self.payload {

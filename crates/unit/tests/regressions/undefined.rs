@@ -47,7 +47,11 @@ fn the_operator_accepts_it() {
 fn it_is_formatted() {
     let mut bench = undefined();
     bench.unit().set_reserved(ldev(1), true, Time::ZERO).expect("in no pair");
+    let wrote_at = bench.volume(1).host_wrote_at;
+    let later = bench.hand.now() + 60_000_000_000;
+    bench.hand.run_until(later, &mut bench.choices).expect("every job ends");
     assert_eq!(bench.run(HostOp::Format { ldev: ldev(1) }), HostReply::Done);
+    assert_eq!(bench.volume(1).host_wrote_at, wrote_at, "no host did that");
     bench.unit().set_reserved(ldev(1), false, Time::ZERO).expect("in no pair");
     assert!(bench.volume(1).allocated.is_empty());
     assert_eq!(bench.read(1, 0, 4), Ok(vec![0; 4]));
