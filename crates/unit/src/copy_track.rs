@@ -259,7 +259,7 @@ impl<'a> Under<'a> {
             let transition = family.change(change);
             let pair = family.pair(target.pair).expect("the pair just changed");
             if let Some(transition) = transition {
-                core.record_transition(m.now(), pair, transition); // 504
+                core.copy_ended(m.now(), pair, transition); // 504
             } else if pair.phase == Phase::Duplex && phase != Phase::Duplex {
                 let status = Some(pair.status);
                 core.record_of(m.now(), pair, Message::CaughtUp, status, status);

@@ -123,8 +123,12 @@ impl Core {
         self.record(if ends_copy { entry.of_copy(pair).took(duration_ns) } else { entry });
     }
 
-    /// Records a change of status made by a change of the maps (step 504).
-    pub(crate) fn record_transition(&self, at: Time, pair: &Pair, transition: Transition) {
+    /// A change of the maps was one of status (step 504): it is recorded, and hosts wait no more
+    /// for a pair that is split by it.
+    pub(crate) fn copy_ended(&self, at: Time, pair: &Pair, transition: Transition) {
+        if transition.to == PairStatus::Copied {
+            self.scheduler.lock().rest(pair.id);
+        }
         let (from, to) = (Some(transition.from), Some(transition.to));
         self.record_of(at, pair, Message::CopyEnded, from, to);
     }

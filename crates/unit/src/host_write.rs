@@ -318,7 +318,7 @@ impl HostChange {
             let clear = Change::Clear { pair, map: MapName::C, tracks: TrackRange::one(track) };
             if let Some(transition) = family.change(clear) {
                 let pair = family.pair(pair).expect("the pair just changed");
-                core.record_transition(m.now(), pair, transition);
+                core.copy_ended(m.now(), pair, transition);
             }
         }
     }

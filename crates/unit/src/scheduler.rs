@@ -77,6 +77,14 @@ impl Scheduler {
         }
     }
 
+    /// The pair's copy has ended by itself: hosts wait no more for it. What they had of it can still be
+    /// asked for.
+    pub(crate) fn rest(&mut self, pair: PairId) {
+        let Some(copier) = self.copiers.get_mut(&pair) else { return };
+        copier.rest(&self.waits.take(pair));
+        self.options_changed(pair);
+    }
+
     fn options_changed(&mut self, pair: PairId) {
         match self.copiers.get(&pair).and_then(Copier::target_ns) {
             Some(target_ns) => self.waits.watch(pair, target_ns),

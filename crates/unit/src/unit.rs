@@ -215,7 +215,7 @@ impl Unit {
     }
 
     /// How fast a pair is copied at `now`, and what holds it back; `None` if there is no such pair or
-    /// it is not to be copied in its status.
+    /// nothing was to be copied since its last command.
     pub fn copy_speed(&self, primary: LdevId, secondary: LdevId, now: Time) -> Option<CopySpeed> {
         let pair = self.core.shared.with_family(primary, |family| {
             family.pair_between(primary, secondary).map(|pair| pair.id)

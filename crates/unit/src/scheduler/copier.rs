@@ -59,6 +59,8 @@ pub(super) struct Copier {
     rests_for: HeldBy,
     /// There was nothing to copy when a lane last looked.
     idle: bool,
+    /// Its copy has ended: its limit holds nothing back.
+    rests: bool,
     /// Counts [`Copier::activate`], so that a lane that found nothing does not put to sleep a copier
     /// that was woken meanwhile.
     activations: u64,
@@ -82,6 +84,7 @@ impl Copier {
             not_before: Time::ZERO,
             rests_for: HeldBy::Pace,
             idle: false,
+            rests: false,
             activations: 0,
             incarnation,
             skipped: Vec::new(),
@@ -97,7 +100,7 @@ impl Copier {
     pub(super) fn start(&mut self, options: PairOptions) {
         self.skipped.clear();
         self.not_before = Time::ZERO;
-        self.idle = false;
+        (self.idle, self.rests) = (false, false);
         self.activations += 1;
         self.change(options);
     }
@@ -110,16 +113,22 @@ impl Copier {
         }
     }
 
+    /// Its copy has ended; the tally is the last of it.
+    pub(super) fn rest(&mut self, tally: &Tally) {
+        self.seen.add(tally);
+        self.rests = true;
+    }
+
     /// The longest that hosts may wait for it, if it has such a target.
     pub(super) fn target_ns(&self) -> Option<u64> {
-        match self.governor.limit()? {
+        match self.governor.limit().filter(|_| !self.rests)? {
             PaceLimit::AddedLatencyNs(target_ns) => Some(target_ns.get()),
             PaceLimit::TracksPerSecond(_) => None,
         }
     }
 
     pub(super) fn has_limit(&self) -> bool {
-        self.governor.limit().is_some()
+        !self.rests && self.governor.limit().is_some()
     }
 
     pub(super) fn is_idle(&self) -> bool {

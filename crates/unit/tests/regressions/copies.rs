@@ -259,3 +259,44 @@ fn a_command_that_stops_a_copy_is_between_two_tracks() {
     bench.accept(command(CommandCode::Copy, 0, 1));
     assert_eq!(bench.read(1, 0, blocks.count()), Ok(vec![1; blocks.count() as usize]));
 }
+
+/// Hosts have nothing to do with a copy that is over, however it came to its end: nobody counts for it.
+#[test]
+fn a_copy_that_has_ended_is_not_watched() {
+    let limit = "1ms".parse().ok();
+    let options = PairOptions { quick: true, limit, ..PairOptions::default() };
+    let seen = |bench: &Bench| {
+        let speed = bench.unit().copy_speed(ldev(0), ldev(1), bench.hand.now());
+        speed.expect("it was to be copied").hosts.requests
+    };
+    for by_host in [false, true] {
+        let mut bench = Bench::new(1, config(6), 3);
+        bench.fill(0, 1);
+        bench.evict(2);
+        let create = command(CommandCode::Create, 0, 1).with_options(options);
+        bench.alone(HostOp::Command(create.without_initial_copy().and_copy()));
+        if by_host {
+            // The lane has copied one track; the others are written whole, and need not be brought.
+            let lane = bench.due()[0];
+            bench.turn(lane);
+            for track in ALL {
+                bench.alone(write_of(1, track * BLOCKS_PER_TRACK, BLOCKS_PER_TRACK, 2));
+            }
+        }
+        bench.settle();
+        assert_eq!(bench.pair(0, 1).status, PairStatus::Copied);
+        bench.evict(2);
+        let before = seen(&bench);
+        assert_eq!(bench.read(0, 0, 4), Ok(vec![1; 4]));
+        assert_eq!(seen(&bench), before, "by a host: {by_host}");
+        // The next copy is watched like the first.
+        bench.fill(0, 3);
+        bench.evict(2);
+        bench.accept(command(CommandCode::Resync, 0, 1).with_options(options));
+        bench.evict(2);
+        assert_eq!(bench.pair(0, 1).phase, Phase::Duplex);
+        let before = seen(&bench);
+        assert_eq!(bench.read(0, 0, 4), Ok(vec![3; 4]));
+        assert_eq!(seen(&bench), before + 1, "by a host: {by_host}");
+    }
+}
