@@ -5,7 +5,7 @@ use crate::access::access;
 use crate::change::bringing;
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
-use crate::host_write::give_up_tracks;
+use crate::host_write::{give_up_tracks, tracks_in_chunk};
 use diptych_cha::{Forbidden, HostError, Tried};
 use diptych_format::{LdevId, TrackNo};
 use diptych_shared::{Change, FamilyState};
@@ -16,7 +16,7 @@ pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(),
     let began = m.now();
     let shape = core.shape(ldev)?;
     let no_volume = |_| HostError::NoVolume { ldev };
-    let per_chunk = (core.config.chunk_blocks / shape.geometry.blocks_per_track()).max(1);
+    let per_chunk = tracks_in_chunk(core, shape);
     let mut from = TrackNo(0);
     loop {
         let next = |family: &mut FamilyState| next_to_give_up(family, ldev, from);

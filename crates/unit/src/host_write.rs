@@ -57,13 +57,49 @@ pub(crate) async fn unmap(
     blocks: BlockRange,
 ) -> Result<(), HostError> {
     let shape = core.shape(ldev)?;
-    let request = in_range(core, shape, ldev, blocks.start, blocks.count())?;
-    for chunk in chunks(request, core.config.chunk_blocks) {
-        let change =
-            HostChange { ldev, shape, blocks: chunk, payload: Payload::Zeros, formats: false };
-        change.run(m, core).await?;
+    let mut rest = in_volume(shape, ldev, blocks.start, blocks.count())?;
+    while !rest.is_empty() {
+        let blocks = chunk_to_unmap(core, shape, rest);
+        HostChange { ldev, shape, blocks, payload: Payload::Zeros, formats: false }
+            .run(m, core)
+            .await?;
+        let next = |family: &mut FamilyState| next_to_unmap(family, ldev, shape, blocks.end);
+        let next = core.shared.with_family(ldev, next);
+        let next = next.map_err(|_| HostError::NoVolume { ldev })?;
+        rest.start = next.unwrap_or(rest.end);
     }
     Ok(())
+}
+
+/// The first chunk of what is to be given up. It ends with a track, so that of all tracks that are given
+/// up whole none keeps its storage.
+fn chunk_to_unmap(core: &Core, shape: Shape, rest: BlockRange) -> BlockRange {
+    let tracks = tracks_in_chunk(core, shape);
+    let end = TrackNo(shape.geometry.track_of(rest.start).0 + tracks);
+    BlockRange { start: rest.start, end: shape.geometry.first_block(end) }.intersection(rest)
+}
+
+/// Tracks that are given up at once.
+pub(crate) fn tracks_in_chunk(core: &Core, shape: Shape) -> u64 {
+    (core.config.chunk_blocks / shape.geometry.blocks_per_track()).max(1)
+}
+
+/// Where to go on from `from` in giving blocks up, chunk by chunk. Tracks without storage are given up
+/// already; in a pair they are marked all the same, as by any change.
+fn next_to_unmap(
+    family: &FamilyState,
+    ldev: LdevId,
+    shape: Shape,
+    from: BlockNo,
+) -> Option<BlockNo> {
+    let in_a_pair =
+        family.pair_of_secondary(ldev).is_some() || family.pairs_of_primary(ldev).next().is_some();
+    if in_a_pair || from >= shape.geometry.all_blocks().end {
+        return Some(from);
+    }
+    let volume = family.volume(ldev)?;
+    let track = volume.allocated.next_set(shape.geometry.track_of(from))?;
+    Some(from.max(shape.geometry.first_block(track)))
 }
 
 /// Gives up so many tracks of a volume, also of one that is reserved: formatting is no host's change.
@@ -83,9 +119,8 @@ pub(crate) async fn give_up_tracks(
     HostChange { ldev, shape, blocks, payload: Payload::Zeros, formats: true }.run(m, core).await
 }
 
-/// The request as a range of the volume.
-pub(crate) fn in_range(
-    core: &Core,
+/// The request as a range of the volume, however long it is.
+fn in_volume(
     shape: Shape,
     ldev: LdevId,
     block: BlockNo,
@@ -97,6 +132,18 @@ pub(crate) fn in_range(
     if end > block_count {
         return Err(HostError::OutOfRange { ldev, blocks, block_count });
     }
+    Ok(blocks)
+}
+
+/// The request of data as a range of the volume.
+pub(crate) fn in_range(
+    core: &Core,
+    shape: Shape,
+    ldev: LdevId,
+    block: BlockNo,
+    count: u64,
+) -> Result<BlockRange, HostError> {
+    let blocks = in_volume(shape, ldev, block, count)?;
     let most_blocks = core.config.request_blocks_max;
     if count > most_blocks {
         return Err(HostError::TooLarge { blocks: count, most_blocks });

@@ -74,16 +74,32 @@ impl World {
 
     /// A writer sends a write.
     pub(super) fn sent(&mut self, writer: usize, write: &Write) {
-        let (blocks, most) = (write.blocks, self.layout.chunk_blocks);
-        let chunk = |start| BlockRange::new(BlockNo(start), most).intersection(blocks);
-        let starts = (blocks.start.0..blocks.end.0).step_by(most as usize);
+        let chunks = match write.tag {
+            Tag::ZERO => self.chunks_given_up(write.blocks),
+            _ => self.chunks_written(write.blocks),
+        };
         let chunks: Vec<Write> =
-            starts.map(|start| Write { blocks: chunk(start), ..write.clone() }).collect();
+            chunks.into_iter().map(|blocks| Write { blocks, ..write.clone() }).collect();
         for window in self.windows.iter_mut().flatten() {
             window.logs[writer].extend(chunks.iter().cloned());
         }
         assert!(self.under_way[writer].is_empty(), "a writer has one write under way");
         self.under_way[writer] = chunks;
+    }
+
+    fn chunks_written(&self, blocks: BlockRange) -> Vec<BlockRange> {
+        let most = self.layout.chunk_blocks;
+        let chunk = |start| BlockRange::new(BlockNo(start), most).intersection(blocks);
+        (blocks.start.0..blocks.end.0).step_by(most as usize).map(chunk).collect()
+    }
+
+    /// As many tracks at once as fit a chunk, at least one.
+    fn chunks_given_up(&self, blocks: BlockRange) -> Vec<BlockRange> {
+        let track = self.layout.geometry.blocks_per_track();
+        let most = (self.layout.chunk_blocks / track).max(1) * track;
+        let first = blocks.start.0 / track * track;
+        let chunk = |start| BlockRange::new(BlockNo(start), most).intersection(blocks);
+        (first..blocks.end.0).step_by(most as usize).map(chunk).collect()
     }
 
     /// A writer's write is acknowledged.

@@ -3,7 +3,9 @@
 use crate::bench::*;
 use bytes::Bytes;
 use diptych_cha::{CommandCode, HostError, HostOp, HostReply, Outcome, Refusal};
-use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, OwnerId, Time, Wait};
+use diptych_format::{
+    BLOCK_BYTES, BlockNo, BlockRange, Geometry, OwnerId, Time, TrackNo, TrackRange, Wait,
+};
 use diptych_shared::{MapName, Pace, PairOptions, PairStatus, Phase};
 use diptych_testkit::ldev;
 use diptych_unit::UnitError;
@@ -194,5 +196,64 @@ fn a_cache_smaller_than_the_copies_of_one_track_delays_a_change_and_does_not_ref
             assert_eq!(bench.read(secondary, 0, 8), Ok(vec![tag; 8]), "seed {seed}, {secondary}");
         }
         bench.hand.check_stored().expect("whole volumes");
+    }
+}
+
+/// What is given up takes no memory: the largest volume is given up by one request, at once where it
+/// has nothing.
+#[test]
+fn a_volume_is_given_up_by_one_request_however_large_it_is() {
+    let largest = Geometry::with_tracks(128, 1 << 28); // 16 TiB
+    let mut config = config(8);
+    config.cache.track_bytes = largest.track_bytes();
+    config.request_blocks_max = 1_000;
+    let mut bench = Bench::with_shapes(1, config, &[shape()]);
+    let unit = bench.unit();
+    unit.add_metadata_volume(ldev(1), largest).expect("a new volume");
+    let count = largest.block_count();
+    for block in [0, 77_777_777, count / 2, count - 1] {
+        assert_eq!(bench.write(1, block, 1, 1), HostReply::Done);
+    }
+    assert_eq!(bench.volume(1).allocated.count(), 4);
+    let give_up = |start: u64, end: u64| {
+        let blocks = BlockRange { start: BlockNo(start), end: BlockNo(end) };
+        HostOp::Unmap { ldev: ldev(1), blocks }
+    };
+    assert_eq!(bench.run(give_up(5, count - 5)), HostReply::Done);
+    let left: Vec<_> = bench.volume(1).allocated.runs().flat_map(TrackRange::iter).collect();
+    assert_eq!(left, [TrackNo(0), TrackNo((1 << 28) - 1)], "in part only");
+    assert_eq!(bench.run(give_up(0, count)), HostReply::Done);
+    assert!(bench.volume(1).allocated.is_empty());
+}
+
+/// A track without storage is given up once more in a pair: its marks are those of any change.
+#[test]
+fn what_is_given_up_in_a_pair_is_marked() {
+    let mut config = config(12);
+    config.request_blocks_max = 5;
+    let mut bench = Bench::new(1, config, 2);
+    bench.split(0, 1);
+    let blocks = BlockRange::new(BlockNo(2), 20);
+    assert_eq!(bench.run(HostOp::Unmap { ldev: ldev(0), blocks }), HostReply::Done);
+    assert_eq!(bench.pair(0, 1).dp.count(), 6);
+}
+
+/// Wherever a long request begins, what it gives up whole has no storage afterwards.
+#[test]
+fn whole_tracks_are_given_up_wherever_chunks_begin() {
+    let geometry = Geometry::with_tracks(BLOCKS_PER_TRACK, 20);
+    for (chunk_blocks, start) in [(10, 0), (10, 3), (3, 1), (4, 2), (80, 1)] {
+        let mut config = config(24);
+        config.chunk_blocks = chunk_blocks;
+        let mut bench = Bench::with_shapes(1, config, &[geometry]);
+        bench.fill(0, 1);
+        let blocks = BlockRange { start: BlockNo(start), end: BlockNo(79) };
+        assert_eq!(bench.run(HostOp::Unmap { ldev: ldev(0), blocks }), HostReply::Done);
+        let left: Vec<_> = bench.volume(0).allocated.runs().flat_map(TrackRange::iter).collect();
+        let first = (start > 0).then_some(TrackNo(0));
+        let expected: Vec<_> = first.into_iter().chain([TrackNo(19)]).collect();
+        assert_eq!(left, expected, "chunks of {chunk_blocks} from {start}");
+        assert_eq!(bench.read(0, 79, 1), Ok(vec![1]));
+        assert_eq!(bench.read(0, start, 79 - start), Ok(vec![0; 79 - start as usize]));
     }
 }
