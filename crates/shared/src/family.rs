@@ -216,11 +216,14 @@ impl FamilyState {
             assert_eq!(map.track_count(), self.track_count, "maps of pair {id} have another size");
         }
         pair.assert_whole();
+        assert!(pair.is_whole(self.track_count), "invariant: pair {id} contradicts itself");
+        assert!(!self.is_above(secondary, primary), "pair {id} leads back to {primary}");
         self.pairs.insert(index, pair);
     }
 
     fn primary_changes(&mut self, primary: LdevId, tracks: TrackRange) {
         assert!(self.volume(primary).is_some(), "volume {primary} is not in family {}", self.id);
+        assert!(tracks.end.0 <= self.track_count, "tracks {tracks} of {}", self.track_count);
         for pair in self.pairs.iter_mut().filter(|pair| pair.primary == primary) {
             pair.primary_changes(tracks); // 901-902
         }

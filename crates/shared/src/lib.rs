@@ -10,6 +10,7 @@
 //! | [`FamilyState`] | volumes, pairs and claims of one family | |
 //! | [`Pair`] | pair number, status, volumes, copy pointer, and the pair's maps | 3: 300-305 |
 //! | [`TrackMap`] | one bit a track, in a tree whose even parts cost nothing | 4: 401 |
+//! | [`State`] | everything, at one instant; with the changes since then it is everything again | |
 //! | [`Change`] | the only way anything changes | 5: 504; 6: 606-609; 8; 9: 901-907 |
 //! | [`Claim`] | tracks of a family that one owner alone may touch | |
 //!
@@ -59,6 +60,7 @@
 //! # Ok::<(), diptych_shared::SharedError>(())
 //! ```
 
+mod allows;
 mod change;
 mod claim;
 mod claims;
@@ -76,6 +78,9 @@ mod pair_change;
 mod pair_numbers;
 mod recorder;
 mod regroup;
+mod replay;
+mod replay_error;
+mod state;
 mod volume;
 
 pub use change::{Change, Transition};
@@ -91,4 +96,6 @@ pub use pace::Pace;
 pub use pace_limit::PaceLimit;
 pub use pair::{MapName, Pair, PairOptions, PairStatus, Phase, SIMPLEX};
 pub use recorder::Recorder;
+pub use replay_error::{ReplayError, StateError};
+pub use state::State;
 pub use volume::{Volume, VolumeState};

@@ -40,6 +40,11 @@ impl Directory {
         self.last_family += 1;
         FamilyId(self.last_family)
     }
+
+    /// Numbers families from where another directory stands.
+    pub(crate) fn continue_from(&mut self, other: &Self) {
+        self.last_family = other.last_family;
+    }
 }
 
 /// All volumes and pairs of a control unit.
@@ -50,7 +55,7 @@ impl Directory {
 #[derive(Debug)]
 pub struct SharedMemory {
     pub(crate) directory: RwLock<Directory>,
-    pair_numbers: Mutex<PairNumbers>,
+    pub(crate) pair_numbers: Mutex<PairNumbers>,
     pub(crate) limits: Limits,
     pub(crate) recorder: Option<Recording>,
 }

@@ -30,9 +30,9 @@ impl Pair {
         assert!(self.c.clear(track), "invariant: pair {id}, track {track} copied while its C is 0");
         self.settling.clear(track);
         self.unreadable.clear(track); // 609, 907
-        self.copied_tracks += 1;
+        self.copied_tracks = self.copied_tracks.saturating_add(1);
         if protecting {
-            self.protected_tracks += 1;
+            self.protected_tracks = self.protected_tracks.saturating_add(1);
         } else {
             self.copy_pointer = TrackNo(track.0 + 1); // 606, 607
         }
@@ -51,16 +51,17 @@ impl Pair {
 
     /// Written tracks are on the drive for good: step 609.
     pub(crate) fn settled(&mut self, tracks: &[TrackRange]) {
-        let id = self.id;
+        let (id, mut from) = (self.id, TrackNo(0));
         for &run in tracks {
             let cleared = self.c.clear_range(run);
             assert!(
-                !run.is_empty() && cleared == run.count(),
+                !run.is_empty() && cleared == run.count() && run.start >= from,
                 "invariant: pair {id}, tracks {run} settled while their C is not 1"
             );
+            from = run.end;
             self.settling.clear_range(run);
             self.unreadable.clear_range(run);
-            self.copied_tracks += cleared;
+            self.copied_tracks = self.copied_tracks.saturating_add(cleared);
         }
         self.end_copy_if_done();
     }
@@ -197,14 +198,32 @@ impl Pair {
         self.settling.clear(track);
     }
 
-    /// What holds between changes. Takes constant time.
-    pub(crate) fn assert_whole(&self) {
-        let Self { id, status, .. } = *self;
-        let holds = match status {
+    /// Whether status, maps and numbers belong together, as they must where a pair begins.
+    pub(crate) fn is_whole(&self, track_count: u64) -> bool {
+        let maps = [&self.c, &self.dp, &self.ds, &self.a, &self.unreadable, &self.settling];
+        let in_c = |map: &TrackMap| map.next_set_except(TrackNo(0), &self.c).is_none();
+        maps.iter().all(|map| map.track_count() == track_count)
+            && self.status_fits_c()
+            && in_c(&self.unreadable)
+            && in_c(&self.settling)
+            && (self.is_copying() || self.settling.is_empty())
+            && self.options.lanes > 0
+            && self.begun_tracks <= self.copied_tracks
+            && self.protected_tracks <= self.copied_tracks
+    }
+
+    fn status_fits_c(&self) -> bool {
+        match self.status {
             PairStatus::CopyInProgress | PairStatus::Restoring => !self.c.is_empty(),
             PairStatus::Copied => self.c.is_empty(),
             PairStatus::PairedNotCopied | PairStatus::Suspended => true,
-        };
+        }
+    }
+
+    /// What holds between changes. Takes constant time.
+    pub(crate) fn assert_whole(&self) {
+        let Self { id, status, .. } = *self;
+        let holds = self.status_fits_c();
         assert!(holds, "invariant: pair {id} is {status} with {} tracks in C", self.c.count());
         assert!(self.options.lanes > 0, "invariant: pair {id} has no lane");
         assert!(

@@ -7,6 +7,7 @@ mod map;
 mod memory;
 mod pair;
 mod recorder;
+mod replay;
 mod table;
 
 use diptych_format::{TrackNo, TrackRange};

@@ -305,6 +305,40 @@ fn unreadable_tracks_are_skipped_until_something_changes() {
     check(&[Change::Copy { pair: ID, image: ImageNo(1), options }], &[]);
 }
 
+/// A restore changes the primary under its other pairs, an exchange both volumes, without a host change.
+#[test]
+fn nothing_settles_on_volumes_that_are_exchanged_or_restored() {
+    let options = PairOptions::default();
+    let other = PairId { no: 1, epoch: 0 };
+    let third = LdevId::new(0, 3);
+    let check = |primary, secondary, change: Change, expected: u64| {
+        let memory = memory_with(Pair::new(ID, P, S, TRACKS, options, true), TRACKS);
+        let geometry = Geometry::with_tracks(1, TRACKS);
+        memory.add_volume(Volume::new(third, geometry, BackingId(3))).unwrap();
+        let claim = crate::memory::join(&memory, P, third);
+        let pair = Pair::new(other, primary, secondary, TRACKS, options, true);
+        let all = tracks(0, TRACKS);
+        let settling = claim.with(|family| {
+            family.change(Change::AddPair(Box::new(pair)));
+            family.change(Change::Copy { pair: ID, image: ImageNo(1), options });
+            family.change(Change::Clear { pair: ID, map: MapName::C, tracks: all });
+            family.change(Change::Settling { pair: other, track: TrackNo(2) });
+            family.change(change);
+            family.pair(other).unwrap().settling().count()
+        });
+        assert!(claim.release().is_empty());
+        assert_eq!(settling, expected, "{primary} to {secondary}");
+    };
+    let restore = Change::Restore { pair: ID, options };
+    let exchange = Change::Exchange { pair: ID, freeze: None, options };
+    check(P, third, Change::Resync { pair: ID, options }, 1);
+    check(P, third, restore.clone(), 0);
+    check(S, third, restore, 1);
+    check(P, third, exchange.clone(), 0);
+    check(S, third, exchange.clone(), 0);
+    check(third, P, exchange, 0);
+}
+
 /// Applies `changes` to a new pair of five tracks; the last must be refused.
 fn refused(changes: &[Change]) -> String {
     let memory = memory_with(Pair::new(ID, P, S, TRACKS, PairOptions::default(), true), TRACKS);

@@ -14,7 +14,7 @@ pub(crate) const TRACKS: u64 = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record {
     Changed(LdevId, Vec<Change>),
-    Added(LdevId),
+    Added(Box<Volume>),
     Removed(LdevId, BackingId),
 }
 
@@ -39,7 +39,7 @@ impl Recorder for Tape {
     }
 
     fn volume_added(&self, volume: &Volume) {
-        self.0.lock().push(Record::Added(volume.ldev));
+        self.0.lock().push(Record::Added(Box::new(volume.clone())));
     }
 
     fn volume_removed(&self, ldev: LdevId, backing: BackingId) {
@@ -62,7 +62,10 @@ pub(crate) fn recorded(count: u8) -> (SharedMemory, Arc<Tape>) {
     for no in 1..=count {
         memory.add_volume(new_volume(no)).unwrap();
     }
-    assert_eq!(tape.take(), (1..=count).map(|no| Record::Added(ldev(no))).collect::<Vec<_>>());
+    assert_eq!(
+        tape.take(),
+        (1..=count).map(|no| Record::Added(Box::new(new_volume(no)))).collect::<Vec<_>>()
+    );
     (memory, tape)
 }
 
