@@ -408,6 +408,33 @@ fn a_state() -> State {
     State { volumes, pairs: vec![a_pair(1, 1, 2)], pair_numbers: vec![None, Some(3), Some(8)] }
 }
 
+/// A command under way has a number whose pair is not there yet, or not any more. Nobody can tell.
+#[test]
+fn a_number_under_way_is_not_given_out_again() {
+    let (memory, _tape) = recorded(2);
+    let id = memory.allocate_pair().unwrap();
+    let back = SharedMemory::default();
+    back.restore(memory.snapshot(|| ()).0).unwrap();
+    let next = PairId { no: id.no, epoch: id.epoch + 1 };
+    assert_eq!(back.allocate_pair(), Ok(next), "it may have been a pair's");
+    back.free_pair(next);
+    let back = SharedMemory::default();
+    back.restore(memory.snapshot(|| ()).0).unwrap();
+    let pair = Change::AddPair(Box::new(numbered(id, 1, 2)));
+    assert_eq!(back.replay(ldev(1), pair), Ok(None), "it may become a pair's");
+    assert_eq!(back.replay(ldev(1), Change::RemovePair(id)), Ok(None));
+    assert_eq!(back.allocate_pair(), Ok(next));
+}
+
+#[test]
+fn the_bytes_of_a_state_do_not_change() {
+    let mut state = a_state();
+    state.volumes.truncate(2);
+    let bytes = postcard::to_allocvec(&state).unwrap();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    insta::assert_snapshot!(hex, @"020001050108010100000001080000020501080202000000010800010103000100010002000301000001020811010801080208110000010800000000030001030108");
+}
+
 #[test]
 fn impossible_states_are_refused() {
     let refused = |spoil: &dyn Fn(&mut State)| {
