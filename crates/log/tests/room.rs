@@ -1,4 +1,5 @@
 //! Room in the log: the order of asking, the reserve, and that admitted records meet no full log.
+#![cfg(not(any(diptych_loom, diptych_shuttle)))]
 
 use bytes::Bytes;
 use diptych_device::{Fault, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op};
