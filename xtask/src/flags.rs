@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Bench(BenchOptions),
     /// Flags for the program, each with its value.
     Storm(Vec<String>),
+    /// Likewise.
+    Search(Vec<String>),
 }
 
 /// What `cargo xtask loom` was asked for.
@@ -148,6 +150,21 @@ const SPECS: &[Spec] = &[
                and when a storm that is wrong on purpose finds nothing. A short run of it is among\n\
                the tests.\n",
     },
+    Spec {
+        name: "search",
+        summary: "every state that the rules of pairs can come to, with crashes and failures",
+        flags: &[],
+        values: &[
+            ("--config", "only this configuration"),
+            ("--broken", "only this broken rule, and the shortest way to what it breaks"),
+        ],
+        word: None,
+        more: "A model of the rules, not of the code: two tracks, two pairs, hosts, lanes, destages,\n\
+               the log, crashes and an I/O error, searched until nothing is left. Fails when a state\n\
+               violates an invariant, and when a rule that is broken on purpose is not found. Takes\n\
+               minutes on one core and up to 2 GiB; the smallest configuration and all broken rules\n\
+               are among the tests.\n",
+    },
 ];
 
 fn names() -> String {
@@ -200,6 +217,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         }
         "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
         "storm" => Command::Storm(values),
+        "search" => Command::Search(values),
         other => unreachable!("{other} is in SPECS but has no command"),
     })
 }
@@ -271,6 +289,8 @@ mod tests {
         check("storm", Ok(Command::Storm(Vec::new())));
         let with_values = ["--seed", "7", "--splits", "100"].map(str::to_owned).to_vec();
         check("storm --seed 7 --splits 100", Ok(Command::Storm(with_values)));
+        let one = ["--config", "track"].map(str::to_owned).to_vec();
+        check("search --config track", Ok(Command::Search(one)));
     }
 
     #[test]
@@ -278,7 +298,8 @@ mod tests {
         check(
             "lom",
             Err(
-                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm",
+                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm, \
+                 search",
             ),
         );
         check(

@@ -21,6 +21,7 @@ mod layers;
 mod loom;
 mod model_table;
 mod report;
+mod search;
 mod storm;
 mod test;
 mod tidy;
@@ -67,6 +68,7 @@ fn run(command: Command) -> ExitCode {
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
         Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),
+        Command::Search(flags) => search::run(&workspace, &flags, &mut report),
     }
     report.close()
 }

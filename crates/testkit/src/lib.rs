@@ -9,6 +9,7 @@
 //! | [`History`] | overlapping operations, and what a read may find in them |
 //! | [`Tag`] | data that says which write made it, and where it belongs |
 //! | [`Program`], [`run_sequential`], [`run_concurrent`] | random storms |
+//! | [`SearchConfig`], [`search`] | every state that the rules of pairs can come to, with crashes |
 //! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
 //!
 //! Invariants:
@@ -57,6 +58,7 @@ mod history;
 mod model;
 mod program;
 mod replay;
+mod search;
 mod sequential;
 mod setup;
 mod storm;
@@ -71,6 +73,7 @@ pub use history::{Allowed, Effect as HistoryEffect, History};
 pub use model::{Content, Expected, ExpectedGroup, Model, UnderWay};
 pub use program::{Action, Extras, Group, Program, Target, programs};
 pub use replay::{Failure, SEED_VARIABLE, run_programs};
+pub use search::{BrokenRule, SearchConfig, SearchReport, SearchTrace, search};
 pub use sequential::run_sequential;
 pub use setup::{Setup, ldev};
 pub use storm::{Flaw, Storm, StormError, StormReport, Wrong, run_storm};
