@@ -1,7 +1,7 @@
 //! What can go wrong in a disk adapter.
 
 use diptych_device::DeviceError;
-use diptych_format::{BackingId, DriveNo};
+use diptych_format::{BackingId, DriveNo, SectorNo};
 
 /// An error of a disk adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,16 @@ pub enum DkaError {
         group_no: usize,
         /// How many there are.
         group_count: usize,
+    },
+    /// The place that the backing had is not there, or not free.
+    #[error("backing {backing} was at sector {base} of drive {drive}, which is not free")]
+    PlaceTaken {
+        /// The backing.
+        backing: BackingId,
+        /// The drive it was on.
+        drive: DriveNo,
+        /// Its first sector.
+        base: SectorNo,
     },
     /// The backing has a place already.
     #[error("backing {backing} has a place already")]

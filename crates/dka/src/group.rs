@@ -23,6 +23,15 @@ pub struct Home {
     base: SectorNo,
 }
 
+/// The place of a backing, as it is kept while the unit is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The drive.
+    pub drive: DriveNo,
+    /// The first sector; the geometry says how many there are.
+    pub base: SectorNo,
+}
+
 /// Where a track lies: its first data sector and its first check sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -62,6 +71,11 @@ impl Home {
             first_block: self.geometry.first_block(track),
             block_count: self.geometry.blocks_per_track(),
         }
+    }
+
+    /// Which sectors it has.
+    pub fn extent(&self) -> Extent {
+        Extent { drive: self.drive, base: self.base }
     }
 
     /// Where a track lies.
@@ -150,6 +164,44 @@ impl Groups {
         Ok(home)
     }
 
+    /// Gives a backing the place that it had before the unit was down.
+    ///
+    /// # Errors
+    ///
+    /// If there is no group on that drive, the place is not free in it, or the backing has a place.
+    pub fn restore(
+        &self,
+        backing: BackingId,
+        geometry: Geometry,
+        extent: Extent,
+    ) -> Result<Home, DkaError> {
+        let Extent { drive, base } = extent;
+        let taken = || DkaError::PlaceTaken { backing, drive, base };
+        let of_drive = self.groups.iter().find(|group| group.lock().drive == drive);
+        let group = of_drive.ok_or_else(taken)?;
+        let mut homes = self.homes.write();
+        if homes.contains_key(&backing) {
+            return Err(DkaError::Allocated { backing });
+        }
+        let mut group = group.lock();
+        if !group.take_at(base.0, extent_sectors(geometry)) {
+            return Err(taken());
+        }
+        let home = Home { backing, geometry, drive, dka_no: group.dka_no, base };
+        homes.insert(backing, home);
+        Ok(home)
+    }
+
+    /// Where every backing lies, in no order.
+    pub fn homes(&self) -> Vec<Home> {
+        self.homes.read().values().copied().collect()
+    }
+
+    /// The drives of all groups.
+    pub fn drives(&self) -> impl Iterator<Item = DriveNo> + '_ {
+        self.groups.iter().map(|group| group.lock().drive)
+    }
+
     /// Gives a backing's place back. A backing that has none is left alone.
     ///
     /// # Panics
@@ -177,6 +229,23 @@ impl Group {
             self.free.insert(base + sectors, length - sectors);
         }
         Some(base)
+    }
+
+    /// Takes these sectors out of a free extent; `false` if they are not free.
+    fn take_at(&mut self, base: u64, sectors: u64) -> bool {
+        let Some(end) = base.checked_add(sectors) else { return false };
+        let around = self.free.range(..=base).next_back().map(|(&start, &length)| (start, length));
+        let Some((start, length)) = around.filter(|(start, length)| end <= start + length) else {
+            return false;
+        };
+        self.free.remove(&start);
+        if start < base {
+            self.free.insert(start, base - start);
+        }
+        if end < start + length {
+            self.free.insert(end, start + length - end);
+        }
+        true
     }
 
     fn give(&mut self, mut base: u64, mut length: u64) {
@@ -218,6 +287,28 @@ mod tests {
         }
         let large = groups.allocate(BackingId(14), Geometry::with_tracks(1, 30), 0).unwrap();
         assert_eq!(large.place(TrackNo(29)).data.0, 160 + 29 * 8);
+    }
+
+    #[test]
+    fn a_place_is_had_again_if_it_is_free() {
+        let drives = Drives::new(vec![(0, Box::new(MemoryDrive::new(1000)))]);
+        let geometry = Geometry::with_tracks(1, 10); // 80 sectors
+        let restore = |groups: &Groups, backing: u32, drive: u16, base: u64| {
+            let extent = Extent { drive: DriveNo(drive), base: SectorNo(base) };
+            groups.restore(BackingId(backing), geometry, extent).map(|home| home.extent().base.0)
+        };
+        let groups = Groups::single_drives(&drives);
+        assert_eq!(restore(&groups, 1, 0, 160), Ok(160));
+        assert_eq!(restore(&groups, 2, 0, 0), Ok(0));
+        assert_eq!(restore(&groups, 3, 0, 80), Ok(80));
+        for (backing, drive, base) in [(4, 0, 200), (4, 0, 940), (4, 1, 240), (4, 0, u64::MAX)] {
+            assert!(restore(&groups, backing, drive, base).is_err(), "{drive} {base}");
+        }
+        let again = restore(&groups, 1, 0, 240);
+        assert_eq!(again, Err(DkaError::Allocated { backing: BackingId(1) }));
+        groups.free(BackingId(3));
+        let home = groups.allocate(BackingId(5), geometry, 0).unwrap();
+        assert_eq!(home.extent().base.0, 80);
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod stage;
 
 pub use drives::Drives;
 pub use error::DkaError;
-pub use group::{Groups, Home, Place};
+pub use group::{Extent, Groups, Home, Place};
 pub use op::{Done, Op, Part};
 pub use port::Port;
 pub use stage::{Staged, TrackWrite, read_track, write_track};
