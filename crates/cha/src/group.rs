@@ -13,12 +13,29 @@ use std::str::FromStr;
 /// assert!("payroll-db.2".parse::<GroupName>().is_ok());
 /// assert!("two words".parse::<GroupName>().is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(into = "String", try_from = "String")]
 pub struct GroupName(String);
 
 impl GroupName {
     /// The most characters of a name.
     pub const CHARS_MAX: usize = 32;
+}
+
+impl From<GroupName> for String {
+    fn from(name: GroupName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for GroupName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
 }
 
 impl FromStr for GroupName {

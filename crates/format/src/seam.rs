@@ -16,13 +16,13 @@ pub enum Step<E, O> {
 /// The only two things a job waits for. Either may end cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Room in the cache, waited for while holding nothing.
+    /// Room in the cache or the log, waited for while holding nothing.
     Admit(Need),
     /// A range of tracks of a family.
     Claim,
 }
 
-/// What a job wants from the cache before it claims.
+/// What a job wants from the cache, or from the log, before it claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Track buffers, and slots that may become dirty.
@@ -31,6 +31,11 @@ pub enum Need {
         buffers: usize,
         /// Slots that may become dirty.
         dirty: usize,
+    },
+    /// Room in the log.
+    Log {
+        /// Sectors.
+        sectors: u64,
     },
     /// All slots that were dirty at this mark of the dirty queue are clean.
     Clean {
@@ -60,6 +65,8 @@ pub enum Resource {
     Drive(DriveNo),
     /// The address change unit of a disk adapter.
     Drr(u16),
+    /// The durable log.
+    Log,
 }
 
 /// What an effect costs, as the timing model sees it.

@@ -230,6 +230,11 @@ impl<D: Device> Log<D> {
         self.queue.lock().end
     }
 
+    /// The first record that is not trimmed.
+    pub fn first_sequence(&self) -> Sequence {
+        self.state.lock().superblock.first
+    }
+
     /// Records before this one are durable.
     pub fn durable_sequence(&self) -> Sequence {
         Sequence(self.durable.load(Ordering::Acquire))

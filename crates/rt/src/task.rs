@@ -3,7 +3,7 @@
 use crate::completion::{Answered, Completion};
 use diptych_cha::{HostError, HostReply};
 use diptych_format::{OwnerId, Step, Time};
-use diptych_unit::{Effect, Job, Plant, Reply, Wakes};
+use diptych_unit::{Effect, Event, Job, LogOp, Plant, Reply, Wakes};
 
 /// A job, and what has to happen before it is turned again.
 pub(crate) struct Task {
@@ -14,6 +14,13 @@ pub(crate) struct Task {
 enum Work {
     Host(Job<HostReply>, Option<Completion>),
     Background(Job<()>),
+}
+
+/// Performs effects, one after the other. Also says whether the log is still sound.
+pub(crate) fn perform_all(plant: &Plant, effects: Vec<Effect>) -> (Vec<Event>, bool) {
+    let events: Vec<Event> = effects.into_iter().map(|effect| plant.perform(effect)).collect();
+    let sound = !events.iter().any(|event| matches!(event, Event::Log(Err(_))));
+    (events, sound)
 }
 
 /// How far a task came.
@@ -45,7 +52,11 @@ impl Task {
     /// Whether performing what it asked for may take long.
     pub(crate) fn is_slow(&self) -> bool {
         let effects = self.pending.as_deref().unwrap_or_default();
-        effects.iter().any(|effect| matches!(effect, Effect::Disk(_)))
+        effects.iter().any(|effect| match effect {
+            Effect::Disk(_) | Effect::Log(LogOp::Sync { .. } | LogOp::Trim { .. }) => true,
+            // As quick as memory: what it writes stays in the page cache.
+            Effect::Log(LogOp::Append { .. }) | Effect::Transfer { .. } => false,
+        })
     }
 
     /// Whether effects are to be performed before it is turned.
@@ -86,11 +97,12 @@ impl Task {
         (turned, wakes, kick)
     }
 
-    /// Performs what the job asked for, one effect after the other.
-    pub(crate) fn perform(&mut self, plant: &Plant) {
+    /// Performs what the job asked for, one effect after the other. `false`: the log has failed.
+    pub(crate) fn perform(&mut self, plant: &Plant) -> bool {
         let effects = self.pending.take().expect("a task that asked for effects");
-        let events = effects.into_iter().map(|effect| plant.perform(effect)).collect();
+        let (events, sound) = perform_all(plant, effects);
         self.answer(Reply::Events(events));
+        sound
     }
 
     pub(crate) fn answer(&mut self, reply: Reply) {

@@ -1,7 +1,7 @@
 //! The queue of tasks that can go on, and the threads that go on with them.
 
 use crate::parking::{Parked, Parking, Stopped};
-use crate::task::{Task, Turned};
+use crate::task::{Task, Turned, perform_all};
 use crate::{Clock, RtError};
 use diptych_cha::{HostError, HostOp, HostReply};
 use diptych_format::{OwnerId, Step, Time};
@@ -245,7 +245,9 @@ impl Engine {
                 if upto == Upto::Slow && task.is_slow() {
                     return running.take().map_or((), |task| self.push(task));
                 }
-                task.perform(&self.plant);
+                if !task.perform(&self.plant) {
+                    self.stop();
+                }
             }
             let (turned, wakes, kick) = task.turn(self.clock.now());
             self.pass_on(wakes, kick);
@@ -292,8 +294,11 @@ impl Engine {
                 match step {
                     Step::Done(reply) => return reply,
                     Step::Do(effects) => {
-                        let perform = |effect| self.plant.perform(effect);
-                        job.answer(Reply::Events(effects.into_iter().map(perform).collect()));
+                        let (events, sound) = perform_all(&self.plant, effects);
+                        if !sound {
+                            self.stop();
+                        }
+                        job.answer(Reply::Events(events));
                     }
                     Step::Wait(_) => match self.parking.wait(job.owner()) {
                         Ok(answer) => job.answer(Reply::Wait(answer)),

@@ -12,17 +12,24 @@ pub struct Costs {
     pub drive_byte_ps: u64,
     /// A byte through the address change unit, in picoseconds: 100 is 10 GB/s.
     pub drr_byte_ps: u64,
+    /// A request to the log, whatever its size, in nanoseconds.
+    pub log_request_ns: u64,
+    /// A byte into the log, in picoseconds: 1,000 is 1 GB/s.
+    pub log_byte_ps: u64,
     /// A host operation before its job begins: channel and protocol, in nanoseconds.
     pub host_op_ns: u64,
 }
 
 impl Default for Costs {
-    /// Drives of 200 us a request and 200 MB/s, transfers at 10 GB/s, 20 us a host operation.
+    /// Drives of 200 us a request and 200 MB/s, transfers at 10 GB/s, a log of 20 us a request
+    /// and 1 GB/s, 20 us a host operation.
     fn default() -> Self {
         Self {
             drive_request_ns: 200_000,
             drive_byte_ps: 5_000,
             drr_byte_ps: 100,
+            log_request_ns: 20_000,
+            log_byte_ps: 1_000,
             host_op_ns: 20_000,
         }
     }
@@ -30,14 +37,21 @@ impl Default for Costs {
 
 impl Costs {
     /// Nothing costs anything.
-    pub const FREE: Self =
-        Self { drive_request_ns: 0, drive_byte_ps: 0, drr_byte_ps: 0, host_op_ns: 0 };
+    pub const FREE: Self = Self {
+        drive_request_ns: 0,
+        drive_byte_ps: 0,
+        drr_byte_ps: 0,
+        log_request_ns: 0,
+        log_byte_ps: 0,
+        host_op_ns: 0,
+    };
 
     /// Nanoseconds that an effect keeps its resource busy, rounded up.
     pub fn of(&self, work: &Work) -> u64 {
         let (fixed_ns, byte_ps) = match work.resource {
             Resource::Drive(_) => (self.drive_request_ns, self.drive_byte_ps),
             Resource::Drr(_) => (0, self.drr_byte_ps),
+            Resource::Log => (self.log_request_ns, self.log_byte_ps),
         };
         fixed_ns.saturating_add(work.bytes.saturating_mul(byte_ps).div_ceil(1_000))
     }
@@ -113,8 +127,14 @@ mod tests {
 
     #[test]
     fn costs_are_rounded_up() {
-        let costs =
-            Costs { drive_request_ns: 10, drive_byte_ps: 1_500, drr_byte_ps: 1, host_op_ns: 0 };
+        let costs = Costs {
+            drive_request_ns: 10,
+            drive_byte_ps: 1_500,
+            drr_byte_ps: 1,
+            log_request_ns: 0,
+            log_byte_ps: 0,
+            host_op_ns: 0,
+        };
         let check = |resource, bytes, expected_ns| {
             let work = Work { resource, bytes, at: None, is_write: false };
             assert_eq!(costs.of(&work), expected_ns, "{resource:?}, {bytes} bytes");

@@ -46,17 +46,19 @@ pub(crate) struct Turn {
     pub(crate) end: Time,
 }
 
-/// All resources: the drives, and address change units as they turn up.
+/// All resources: the drives, address change units as they turn up, and the log.
 #[derive(Debug)]
 pub(crate) struct Servers {
     drives: Vec<Server>,
     drrs: Vec<Server>,
+    log: Server,
 }
 
 impl Servers {
     pub(crate) fn new(drives: impl Iterator<Item = DriveNo>) -> Self {
         let drives = drives.map(|drive| Server::new(Resource::Drive(drive))).collect();
-        Self { drives, drrs: vec![Server::new(Resource::Drr(0))] }
+        let log = Server::new(Resource::Log);
+        Self { drives, drrs: vec![Server::new(Resource::Drr(0))], log }
     }
 
     fn server(&mut self, resource: Resource) -> &mut Server {
@@ -69,6 +71,7 @@ impl Servers {
                 }
                 &mut self.drrs[usize::from(no)]
             }
+            Resource::Log => &mut self.log,
         }
     }
 
@@ -106,9 +109,10 @@ impl Servers {
         unperformed.remove(index.expect("what was put off is caught up with once"));
     }
 
-    /// What all have done, the drives first.
+    /// What all have done, the drives first, and the log last if it was used.
     pub(crate) fn used(&self) -> Vec<ResourceUse> {
-        self.drives.iter().chain(&self.drrs).map(|server| server.used).collect()
+        let log = Some(&self.log).filter(|log| log.used.requests > 0);
+        self.drives.iter().chain(&self.drrs).chain(log).map(|server| server.used).collect()
     }
 }
 

@@ -54,6 +54,7 @@ impl fmt::Display for Name {
         match self.0 {
             Resource::Drive(drive) => write!(f, "drive {drive}"),
             Resource::Drr(no) => write!(f, "drr {no}"),
+            Resource::Log => f.write_str("log"),
         }
     }
 }
@@ -67,6 +68,7 @@ impl fmt::Display for Traced {
             Self::Asks { resource, bytes, is_write, start, end } => {
                 let what = match (resource, is_write) {
                     (Resource::Drr(_), _) => "transfer",
+                    (Resource::Log, _) => "records",
                     (Resource::Drive(_), true) => "write",
                     (Resource::Drive(_), false) if bytes == 0 => "flush",
                     (Resource::Drive(_), false) => "read",
@@ -77,6 +79,9 @@ impl fmt::Display for Traced {
             Self::Waits(Wait::Claim) => f.write_str("waits for a claim"),
             Self::Waits(Wait::Admit(Need::Room { buffers, dirty })) => {
                 write!(f, "waits for room: {buffers} buffers, {dirty} dirty")
+            }
+            Self::Waits(Wait::Admit(Need::Log { sectors })) => {
+                write!(f, "waits for room in the log: {sectors} sectors")
             }
             Self::Waits(Wait::Admit(Need::Clean { upto })) => {
                 write!(f, "waits until all is clean up to {upto}")

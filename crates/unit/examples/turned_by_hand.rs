@@ -232,5 +232,6 @@ fn text_of(effect: &Effect) -> String {
         Effect::Transfer { dka_no, op } => {
             format!("address change unit of disk adapter {dka_no}: to {:?}", op.targets)
         }
+        Effect::Log(op) => format!("log: {op:?}"),
     }
 }

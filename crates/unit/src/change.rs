@@ -59,7 +59,7 @@ pub(crate) fn wanted_for_change(family: &FamilyState, ldev: LdevId, tracks: Trac
             continue;
         }
         for track in tracks.iter().filter(|t| pair.c.get(*t)) {
-            wanted = wanted.plus(Wanted { buffers: 1, dirty: 1 });
+            wanted = wanted.plus(Wanted::copies(1));
             let below = wanted_for_change(family, pair.secondary, TrackRange::one(track));
             wanted = wanted.plus(below);
         }
@@ -73,8 +73,7 @@ pub(crate) fn wanted_to_bring(
     ldev: LdevId,
     tracks: impl Iterator<Item = TrackNo>,
 ) -> Wanted {
-    let count = tracks.filter(|t| pair_to_bring(family, ldev, *t).is_some()).count();
-    Wanted { buffers: count, dirty: count }
+    Wanted::copies(tracks.filter(|t| pair_to_bring(family, ldev, *t).is_some()).count())
 }
 
 /// Copies what depends on the old state of one track, under a claim and with room of its own, and
@@ -125,7 +124,7 @@ async fn copy_one_ahead(
     ldev: LdevId,
     track: TrackNo,
 ) -> Result<(), NotHeld> {
-    let room = Room::admit(m, core, Wanted { buffers: 1, dirty: 1 }).await?;
+    let room = Room::admit(m, core, Wanted::copies(1)).await?;
     let lowest = |family: &mut FamilyState| lowest_dependent(family, ldev, track);
     let (held, pair) = Held::claim(m, core, ldev, Some(TrackRange::one(track)), lowest).await?;
     if let Some((from, pair)) = pair {

@@ -16,6 +16,7 @@ pub(crate) use rules::{first_level_copied, follows_nothing, primary_defined};
 use crate::Mailbox;
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
+use crate::settle::settle_family;
 use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
 use diptych_format::Time;
 use diptych_shared::{Pair, PairStatus};
@@ -39,6 +40,9 @@ impl Deref for Asked {
 /// Carries out a command and records what it came to.
 pub(crate) async fn command(m: &Mailbox, core: &Core, command: Command) -> Outcome {
     let command = Asked { command, at: m.now() };
+    for ldev in [command.primary, command.secondary] {
+        settle_family(m, core, ldev).await;
+    }
     let outcome = match (lanes(core, &command), command.code) {
         (Err(refusal), _) => Outcome::Refused(refusal),
         (Ok(()), CommandCode::Create) => {

@@ -5,6 +5,17 @@ use crate::{UnitError, Utc};
 use diptych_cache::CacheConfig;
 use diptych_shared::Limits;
 
+/// What an answer to a host promises, where the unit has a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The data survives the death of the process, and a loss of power once it was flushed: hosts are
+    /// told of a volatile write cache.
+    #[default]
+    WriteBack,
+    /// The data survives a loss of power: each answer waits for the log's drive, many share a flush.
+    Battery,
+}
+
 /// Settings of a control unit. All limits are here: no queue, buffer or table grows past them.
 #[derive(Debug, Clone)]
 pub struct UnitConfig {
@@ -50,6 +61,13 @@ pub struct UnitConfig {
     pub lanes_max: u8,
     /// The most schedules.
     pub schedules_max: usize,
+    /// How long a track that was copied to a drive waits for others before the drive is flushed for
+    /// all of them. Only with a log.
+    pub settle_delay_ns: u64,
+    /// What an answer promises. Only with a log.
+    pub durability: Durability,
+    /// Percent of the log in use at which a checkpoint is made. Only with a log.
+    pub checkpoint_at_percent: u8,
     /// The civil time at [`Time::ZERO`](diptych_format::Time::ZERO): the unit reads no clock, and
     /// schedules go by the calendar.
     pub utc_at_start: Utc,
@@ -81,6 +99,9 @@ impl UnitConfig {
             drain_limit_ns: 1_000_000_000,
             lanes_max: 16,
             schedules_max: 256,
+            settle_delay_ns: 20_000_000,
+            durability: Durability::default(),
+            checkpoint_at_percent: 40,
             utc_at_start: Utc::EPOCH,
         }
     }

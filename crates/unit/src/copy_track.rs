@@ -1,17 +1,20 @@
 //! Copying one track: steps 603-606 of Fig. 6, which are 904-907 of Fig. 9.
 
+use crate::Mailbox;
 use crate::change::activate_followers;
-use crate::core::slot;
+use crate::core::{Core, slot};
 use crate::failure;
 use crate::held::{Pinned, Under};
 use crate::history::Message;
+use crate::record;
 use diptych_cache::DropOutcome;
 use diptych_dka::{DkaError, Home, TrackWrite, read_track, write_track};
 use diptych_drr as drr;
 use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockMask, CheckArea, LdevId, PairId, TrackBuf, TrackNo, TrackRange,
+    BLOCK_BYTES, BackingId, BlockMask, BlockRange, CheckArea, Geometry, LdevId, PairId, TrackBuf,
+    TrackNo, TrackRange,
 };
-use diptych_shared::{Change, FamilyState, PairStatus, Phase};
+use diptych_shared::{Change, FamilyState, PairStatus, Phase, Transition};
 use diptych_sync::{Arc, mutant};
 
 /// Why a track is copied.
@@ -31,6 +34,14 @@ struct Target {
     backing: BackingId,
     /// It has secondaries of its own, whose images may need its old track.
     is_primary: bool,
+    geometry: Geometry,
+}
+
+impl Target {
+    fn blocks(&self, track: TrackNo) -> BlockRange {
+        let start = self.geometry.first_block(track);
+        BlockRange::new(start, self.geometry.blocks_per_track())
+    }
 }
 
 /// What is to be copied, as the family says under the claim.
@@ -58,7 +69,8 @@ impl Plan {
             // what is to come when the command was given.
             let is_primary = pair.status != PairStatus::Restoring
                 && family.pairs_of_primary(ldev).next().is_some();
-            Some(Target { pair: *id, ldev, backing: target.backing, is_primary })
+            let (backing, geometry) = (target.backing, target.geometry);
+            Some(Target { pair: *id, ldev, backing, is_primary, geometry })
         };
         Self {
             backing: volume.backing,
@@ -75,6 +87,18 @@ struct Source<'a> {
     checks: Arc<CheckArea>,
     /// Set if the data is that of a slot.
     slot: Option<Pinned<'a>>,
+    /// The last record of what came from a slot.
+    logged: u64,
+}
+
+/// Where a copy of the copier's is now.
+enum Written {
+    /// On the target's drive.
+    OnDrive,
+    /// In the cache, behind an older state that is on its way to the drive.
+    InCache,
+    /// Nowhere: it is tried again.
+    Later,
 }
 
 /// The track cannot be read.
@@ -113,24 +137,52 @@ impl<'a> Under<'a> {
         let Ok(areas) = self.transfer(&source, &home, &plan, track).await else {
             return self.source_failed(&plan, track);
         };
+        if why == Why::Protect {
+            return self.protect(&plan, track, &source, areas).await;
+        }
         for (target, checks) in plan.targets.iter().zip(areas) {
-            // 605, 906
-            let checks = Arc::new(checks);
-            let written = match why {
-                Why::Protect => {
-                    self.put_in_cache(target, track, &source, checks);
-                    Ok(())
-                }
-                Why::Background => self.put_on_drive(target, track, &source, checks).await,
-            };
-            // 609, 606, 607; 907
-            match written {
-                Ok(()) => self.copied(target, track, why, true),
+            // 605
+            match self.put_on_drive(target, track, &source, Arc::new(checks)).await {
+                // 609, 606, 607
+                Ok(Written::OnDrive) => self.settling(target, track),
+                Ok(Written::InCache) => self.copied(target, track, why, true),
+                Ok(Written::Later) => {}
                 Err(_) if mutant::removed("failed-copy-keeps-c") => {
                     self.copied(target, track, why, true);
                 }
                 Err(_) => self.target_failed(target, track),
             }
+        }
+    }
+
+    /// 906 and 907 for all pairs at once: one record, then a slot for each.
+    ///
+    /// C is cleared before the slots are there. Nobody looks: who reads such a track without a claim
+    /// finds it busy.
+    async fn protect(
+        &mut self,
+        plan: &Plan,
+        track: TrackNo,
+        source: &Source<'_>,
+        areas: Vec<CheckArea>,
+    ) {
+        let (m, core) = (self.m, self.core);
+        let backings: Vec<BackingId> = plan.targets.iter().map(|target| target.backing).collect();
+        let first = core.home(plan.backing).geometry().first_block(track);
+        let Under { held, room, .. } = self;
+        let put = held.with(|family| {
+            for target in &plan.targets {
+                copied(m, core, family, target, track, Why::Protect, true);
+            }
+            let record = || vec![record::copy(&backings, first, &source.data, &source.checks)];
+            core.journal.put(room.log(), plan.targets[0].ldev, family, record)
+        });
+        if core.journal.append(m, put.as_ref()).await.is_err() {
+            return; // the log has failed, and with it the unit
+        }
+        self.room.logged_as(put.as_ref());
+        for (target, checks) in plan.targets.iter().zip(areas) {
+            self.put_in_cache(target, track, source, Arc::new(checks));
         }
     }
 
@@ -145,7 +197,8 @@ impl<'a> Under<'a> {
         let pinned = match Pinned::of(m, cache, slot(home.backing(), track)) {
             Some(slot) if slot.pin().valid() == whole => {
                 let (data, checks) = (slot.pin().handle(), slot.pin().checks_handle());
-                return Ok(Source { data, checks, slot: Some(slot) });
+                let logged = slot.pin().logged();
+                return Ok(Source { data, checks, slot: Some(slot), logged });
             }
             other => other,
         };
@@ -161,7 +214,8 @@ impl<'a> Under<'a> {
             overlay(&mut staged.data, &mut staged.checks, slot);
         }
         let (data, checks) = (Arc::new(staged.data), Arc::new(staged.checks));
-        Ok(Source { data, checks, slot: None })
+        let logged = pinned.as_ref().map_or(0, |slot| slot.pin().logged());
+        Ok(Source { data, checks, slot: None, logged })
     }
 
     /// Check fields for every target, made by the address change unit from a source it has verified.
@@ -210,13 +264,20 @@ impl<'a> Under<'a> {
         track: TrackNo,
         source: &Source<'_>,
         checks: Arc<CheckArea>,
-    ) -> Result<(), DkaError> {
+    ) -> Result<Written, DkaError> {
+        // What is on the drive is not to be newer than what is in the log.
+        let core = self.core;
+        let marked = core.journal.last().filter(|_| target.is_primary);
+        if core.journal.sync(self.m, marked.unwrap_or(source.logged)).await.is_err() {
+            return Ok(Written::Later);
+        }
         match self.core.cache.drop_slot(slot(target.backing, track)) {
             DropOutcome::Dropped(wakes) => self.m.wake(wakes),
             // The drive is busy with an older state of this track: the copy must come after it.
+            DropOutcome::Destaging if core.journal.is_on() => return Ok(Written::Later),
             DropOutcome::Destaging if !mutant::removed("copy-after-destage") => {
                 self.put_in_cache(target, track, source, checks);
-                return Ok(());
+                return Ok(Written::InCache);
             }
             DropOutcome::Absent | DropOutcome::Destaging => {}
         }
@@ -225,48 +286,54 @@ impl<'a> Under<'a> {
         let data = source.data.clone();
         let write = TrackWrite { data, checks, valid: whole, dirty: whole };
         let _at_drive = self.core.waits.at_drive(self.m, home.drive());
-        write_track(self.m, &home, track, write).await
+        write_track(self.m, &home, track, write).await.map(|()| Written::OnDrive)
     }
 
     /// The track has no storage, or the volumes have no payload: only bits move.
-    fn copy_nothing(&self, plan: &Plan, track: TrackNo, why: Why) {
+    fn copy_nothing(&mut self, plan: &Plan, track: TrackNo, why: Why) {
+        let (m, core) = (self.m, self.core);
         let range = TrackRange::one(track);
         for target in &plan.targets {
             if !plan.metadata_only {
-                self.m.wake(self.core.cache.purge(target.backing, Some(range)));
+                m.wake(core.cache.purge(target.backing, Some(range)));
             }
-            self.copied(target, track, why, plan.allocated);
+            let Under { held, room, .. } = self;
+            // A bit that is lost in a crash is one that was not cleared; so nothing waits for it.
+            held.with(|family| {
+                copied(m, core, family, target, track, why, plan.allocated);
+                core.journal.put(room.log(), target.ldev, family, || match plan.metadata_only {
+                    true => Vec::new(),
+                    false => vec![record::discard(target.backing, target.blocks(track))],
+                })
+            });
         }
     }
 
     /// Clears C, and makes the target's track allocated as the source's is.
     fn copied(&self, target: &Target, track: TrackNo, why: Why, allocated: bool) {
         let (m, core) = (self.m, self.core);
-        let (ldev, tracks) = (target.ldev, TrackRange::one(track));
+        self.with(|family| copied(m, core, family, target, track, why, allocated));
+    }
+
+    /// The track is on the target's drive. With a log, its C clears once that drive was flushed.
+    fn settling(&self, target: &Target, track: TrackNo) {
+        let (m, core) = (self.m, self.core);
+        if !core.journal.is_on() {
+            return self.copied(target, track, Why::Background, true);
+        }
         self.with(|family| {
-            family.change(if allocated {
-                Change::Allocate { ldev, tracks }
-            } else {
-                Change::Deallocate { ldev, tracks }
-            });
-            let before = family.pair(target.pair).expect("a pair of this family");
-            let given_up = before.status == PairStatus::Suspended && !before.c.get(track);
-            if given_up && !mutant::removed("given-up-restore") {
-                return; // a failure elsewhere had the restore given up meanwhile: DP has the track
+            let pair = family.pair(target.pair).expect("a pair of this family");
+            if !pair.is_copying() || !pair.c.get(track) {
+                return; // suspended by a failure elsewhere
             }
-            let (protecting, phase) = (why == Why::Protect, before.phase);
-            let change = Change::Copied { pair: target.pair, track, protecting };
-            let transition = family.change(change);
-            let pair = family.pair(target.pair).expect("the pair just changed");
-            if let Some(transition) = transition {
-                core.copy_ended(m.now(), pair, transition); // 504
-            } else if pair.phase == Phase::Duplex && phase != Phase::Duplex {
-                let status = Some(pair.status);
-                core.record_of(m.now(), pair, Message::CaughtUp, status, status);
-            }
-            // Lanes of the level below have skipped this track until now.
-            if !mutant::removed("wake-level-below") {
-                activate_followers(m, core, family, ldev);
+            let (ldev, tracks) = (target.ldev, TrackRange::one(track));
+            family.change(Change::Allocate { ldev, tracks });
+            family.change(Change::Settling { pair: target.pair, track });
+            let primary = family.pair(target.pair).expect("a pair of this family").primary;
+            let mut scheduler = core.scheduler.lock();
+            let at = m.now() + core.config.settle_delay_ns;
+            if scheduler.settling(target.pair, primary, track, at) {
+                m.kick();
             }
         });
     }
@@ -282,6 +349,55 @@ impl<'a> Under<'a> {
     fn target_failed(&self, target: &Target, track: TrackNo) {
         let message = Message::SuspendedByTarget(track);
         self.with(|family| failure::target(self.m, self.core, family, target.pair, track, message));
+    }
+}
+
+/// Clears C, and makes the target's track allocated as the source's is.
+fn copied(
+    m: &Mailbox,
+    core: &Core,
+    family: &mut FamilyState,
+    target: &Target,
+    track: TrackNo,
+    why: Why,
+    allocated: bool,
+) {
+    let (ldev, tracks) = (target.ldev, TrackRange::one(track));
+    family.change(if allocated {
+        Change::Allocate { ldev, tracks }
+    } else {
+        Change::Deallocate { ldev, tracks }
+    });
+    let before = family.pair(target.pair).expect("a pair of this family");
+    let given_up = before.status == PairStatus::Suspended && !before.c.get(track);
+    if given_up && !mutant::removed("given-up-restore") {
+        return; // a failure elsewhere had the restore given up meanwhile: DP has the track
+    }
+    let (protecting, phase) = (why == Why::Protect, before.phase);
+    let transition = family.change(Change::Copied { pair: target.pair, track, protecting });
+    copy_moved_on(m, core, family, (target.pair, ldev), phase, transition);
+}
+
+/// C of a pair, which copies to the volume `target`, has fewer tracks than before: says so where that
+/// ends a copy, and wakes the level below.
+pub(crate) fn copy_moved_on(
+    m: &Mailbox,
+    core: &Core,
+    family: &FamilyState,
+    (pair, target): (PairId, LdevId),
+    phase_before: Phase,
+    transition: Option<Transition>,
+) {
+    let pair = family.pair(pair).expect("the pair just changed");
+    if let Some(transition) = transition {
+        core.copy_ended(m.now(), pair, transition); // 504
+    } else if pair.phase == Phase::Duplex && phase_before != Phase::Duplex {
+        let status = Some(pair.status);
+        core.record_of(m.now(), pair, Message::CaughtUp, status, status);
+    }
+    // Lanes of the level below have skipped this track until now.
+    if !mutant::removed("wake-level-below") {
+        activate_followers(m, core, family, target);
     }
 }
 

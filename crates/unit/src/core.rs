@@ -2,8 +2,11 @@
 
 use crate::UnitConfig;
 use crate::drain::Drains;
+use crate::effect::UnitLog;
 use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
+use crate::journal::{Journal, LogRecorder};
+use crate::record::Kind;
 use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
 use diptych_cache::{Cache, SlotKey};
@@ -30,7 +33,9 @@ pub(crate) struct Core {
     pub(crate) config: UnitConfig,
     pub(crate) shared: SharedMemory,
     pub(crate) cache: Cache,
-    pub(crate) groups: Groups,
+    pub(crate) groups: Arc<Groups>,
+    /// The durable log.
+    pub(crate) journal: Journal,
     pub(crate) scheduler: Mutex<Scheduler>,
     /// How long hosts wait for lanes.
     pub(crate) waits: Arc<HostWaits>,
@@ -52,11 +57,26 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: UnitConfig, cache: Cache, groups: Groups) -> Self {
+    pub(crate) fn new(
+        config: UnitConfig,
+        cache: Cache,
+        groups: Groups,
+        log: Option<Arc<UnitLog>>,
+    ) -> Self {
+        let groups = Arc::new(groups);
         let waits = Arc::new(HostWaits::default());
         let schedules = Schedules::new(config.schedules_max, config.utc_at_start);
+        let (shared, journal) = match log {
+            None => (SharedMemory::new(config.limits), Journal::off()),
+            Some(log) => {
+                let recorder = LogRecorder { log: log.clone(), groups: groups.clone() };
+                let journal = Journal::new(log, config.durability, config.cache.track_bytes);
+                (SharedMemory::recorded(config.limits, Arc::new(recorder)), journal)
+            }
+        };
         Self {
-            shared: SharedMemory::new(config.limits),
+            shared,
+            journal,
             cache,
             groups,
             consistency_groups: Mutex::new(BTreeMap::new()),
@@ -87,6 +107,25 @@ impl Core {
     pub(crate) fn next_backing(&self) -> Option<BackingId> {
         let id = self.next_backing.fetch_add(1, Ordering::Relaxed);
         u32::try_from(id).ok().map(BackingId)
+    }
+
+    /// The numbers that the sequence and the backings go on with.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        (self.sequence.load(Ordering::Relaxed), self.next_backing.load(Ordering::Relaxed))
+    }
+
+    /// Goes on with these numbers, or higher ones.
+    pub(crate) fn numbers_from(&self, sequence: u64, next_backing: u64) {
+        self.sequence.fetch_max(sequence, Ordering::Relaxed);
+        self.next_backing.fetch_max(next_backing, Ordering::Relaxed);
+    }
+
+    /// Puts the schedules into the log, as they are now.
+    pub(crate) fn put_schedules(&self) {
+        if self.journal.is_on() {
+            let scheduler = self.scheduler.lock();
+            self.journal.put_control(Kind::Schedules, &scheduler.schedules.keep());
+        }
     }
 
     /// Where a backing lies.

@@ -19,15 +19,50 @@ use diptych_sync::{Arc, mutant};
 /// claim: it writes a snapshot, its slot pinned.
 pub(crate) async fn destage(running: Running) {
     let (m, core): (&Mailbox, &Core) = (&running.m, &running.core);
-    for _ in 0..core.config.destage_batch_tracks {
-        let asked = core.scheduler.lock().destage_mark();
-        let next = asked.and_then(|upto| core.cache.next_dirty(Some(upto)));
-        let next = next.or_else(|| {
-            let pressing = core.cache.is_pressed();
-            pressing.then(|| core.cache.next_dirty(None)).flatten()
-        });
-        let Some(snapshot) = next else { break };
-        destage_track(m, core, UnderWay { snapshot: Some(snapshot), m, core }).await;
+    // With a log: all that one flush of it is for.
+    let at_once = if core.journal.is_on() { core.config.destage_batch_tracks } else { 1 };
+    for _ in (0..core.config.destage_batch_tracks).step_by(at_once) {
+        let batch: Vec<_> = (0..at_once).map_while(|_| next(m, core)).collect();
+        if batch.is_empty() {
+            break;
+        }
+        destage_batch(m, core, batch).await;
+    }
+}
+
+/// What is to be destaged next, if there is a reason to destage anything.
+fn next<'a>(m: &'a Mailbox, core: &'a Core) -> Option<UnderWay<'a>> {
+    let asked = core.scheduler.lock().destage_mark();
+    let next = asked.and_then(|upto| core.cache.next_dirty(Some(upto)));
+    let next = next.or_else(|| {
+        let pressing = core.cache.is_pressed();
+        pressing.then(|| core.cache.next_dirty(None)).flatten()
+    });
+    next.map(|snapshot| UnderWay { snapshot: Some(snapshot), m, core })
+}
+
+/// Destages everything that is dirty up to a mark and is not on its way already.
+pub(crate) async fn destage_upto(m: &Mailbox, core: &Core, mark: u64) {
+    loop {
+        let next = || core.cache.next_dirty(Some(mark));
+        let under_way = |snapshot| UnderWay { snapshot: Some(snapshot), m, core };
+        let most = core.config.destage_batch_tracks;
+        let batch: Vec<_> = (0..most).map_while(|_| next().map(under_way)).collect();
+        if batch.is_empty() {
+            return;
+        }
+        destage_batch(m, core, batch).await;
+    }
+}
+
+/// Nothing reaches a drive before its record is durable.
+async fn destage_batch(m: &Mailbox, core: &Core, batch: Vec<UnderWay<'_>>) {
+    let logged = batch.iter().map(|under_way| under_way.snapshot().logged()).max();
+    if core.journal.sync(m, logged.unwrap_or(0)).await.is_err() {
+        return; // the log has failed: all stays as dirty as it is
+    }
+    for under_way in batch {
+        destage_track(m, core, under_way).await;
     }
 }
 
@@ -107,7 +142,7 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
 ///
 /// The data is that of a backing: until the family is locked, a quick restore may give it to another
 /// volume than the one it was found under, and a delete then may split the family.
-fn destage_failed(m: &Mailbox, core: &Core, mut ldev: LdevId, key: SlotKey) {
+pub(crate) fn destage_failed(m: &Mailbox, core: &Core, mut ldev: LdevId, key: SlotKey) {
     loop {
         let blocked = core.shared.with_family(ldev, |family| {
             let is_under = |volume: &&Volume| {
@@ -139,7 +174,8 @@ fn block(m: &Mailbox, core: &Core, family: &mut FamilyState, ldev: LdevId, track
     }
 }
 
-/// Destages what is dirty now, then flushes the drive under the volume.
+/// Makes everything durable that was answered: syncs the log; without one, destages what is dirty now
+/// and flushes the drive under the volume.
 pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), HostError> {
     let shape = core.shape(ldev)?;
     if shape.metadata_only {
@@ -151,6 +187,9 @@ pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), 
         .ok()
         .flatten()
         .ok_or(HostError::NoVolume { ldev })?;
+    if core.journal.is_on() {
+        return core.journal.commit(m).await.map_err(|error| error.host_error(ldev));
+    }
     let upto = core.cache.dirty_mark();
     core.scheduler.lock().destage_upto(upto);
     m.kick();
@@ -169,6 +208,6 @@ pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), 
     let home = core.groups.home(backing).ok_or(HostError::NoVolume { ldev })?;
     match m.perform(Effect::Disk(dka::Op::Flush { drive: home.drive() })).await {
         Event::Disk(done) => done.result.map_err(|_| HostError::Drive { ldev }),
-        Event::Transfer(_) => panic!("a transfer's end in answer to a drive request"),
+        Event::Transfer(_) | Event::Log(_) => panic!("another's answer to a drive request"),
     }
 }

@@ -1,11 +1,17 @@
 //! What a job asks to have done, and the hardware that does it.
 
+use diptych_device::Device;
 use diptych_dka::{self as dka, Drives};
 use diptych_drr as drr;
-use diptych_format::{Resource, Work};
+use diptych_format::{Resource, Wakes, Work};
+use diptych_log::{Log, LogError, Sequence};
+use diptych_sync::Arc;
 
-/// Something that takes time: one request to one drive, one transfer. It owns its buffers; the
-/// [`Event`] brings them back.
+/// The durable log of a control unit, over whatever device it is on.
+pub type UnitLog = Log<Box<dyn Device>>;
+
+/// Something that takes time: one request to one drive, one transfer, one request to the log. It owns
+/// its buffers, but for those that the log holds already; the [`Event`] brings them back.
 #[derive(Debug)]
 pub enum Effect {
     /// A request to a drive.
@@ -17,6 +23,30 @@ pub enum Effect {
         /// The transfer.
         op: drr::Op,
     },
+    /// A request to the log.
+    Log(LogOp),
+}
+
+/// A request to the durable log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOp {
+    /// Write everything that is queued before this record: it survives the death of the process.
+    Append {
+        /// The first record that need not be written.
+        upto: Sequence,
+        /// Bytes of payload that the job has queued itself.
+        bytes: u64,
+    },
+    /// The same, and make it durable.
+    Sync {
+        /// The first record that need not be durable.
+        upto: Sequence,
+    },
+    /// Give up everything before this record.
+    Trim {
+        /// The first record that is still needed.
+        upto: Sequence,
+    },
 }
 
 /// How an [`Effect`] ended.
@@ -26,18 +56,26 @@ pub enum Event {
     Disk(dka::Done),
     /// A transfer ended.
     Transfer(drr::Done),
+    /// The log answered. Who waited for its room and has it now is to be woken.
+    Log(Result<Wakes, LogError>),
 }
 
 /// The hardware below the control unit. Passive: both drivers call it, each in its own time.
 #[derive(Debug)]
 pub struct Plant {
     drives: Drives,
+    log: Option<Arc<UnitLog>>,
 }
 
 impl Plant {
-    /// The hardware with these drives.
+    /// The hardware with these drives, and nothing that outlives the unit.
     pub fn new(drives: Drives) -> Self {
-        Self { drives }
+        Self { drives, log: None }
+    }
+
+    /// The hardware with these drives and a durable log.
+    pub fn with_log(drives: Drives, log: UnitLog) -> Self {
+        Self { drives, log: Some(Arc::new(log)) }
     }
 
     /// Its drives.
@@ -45,11 +83,30 @@ impl Plant {
         &self.drives
     }
 
+    /// Its log, if it has one.
+    pub fn log(&self) -> Option<&Arc<UnitLog>> {
+        self.log.as_ref()
+    }
+
     /// Does it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no log, and it is a request to the log.
     pub fn perform(&self, effect: Effect) -> Event {
         match effect {
             Effect::Disk(op) => Event::Disk(self.drives.perform(op)),
             Effect::Transfer { op, .. } => Event::Transfer(op.perform()),
+            Effect::Log(op) => Event::Log(self.perform_log(op)),
+        }
+    }
+
+    fn perform_log(&self, op: LogOp) -> Result<Wakes, LogError> {
+        let log = self.log.as_ref().expect("a unit without a log asks nothing of it");
+        match op {
+            LogOp::Append { upto, .. } => log.write_out(upto).map(|()| Wakes::new()),
+            LogOp::Sync { upto } => log.sync(upto).map(|()| Wakes::new()),
+            LogOp::Trim { upto } => log.trim(upto),
         }
     }
 
@@ -63,6 +120,13 @@ impl Plant {
                 is_write: op.is_write(),
             },
             Effect::Transfer { dka_no, op } => op.work(*dka_no),
+            Effect::Log(op) => {
+                let bytes = match op {
+                    LogOp::Append { bytes, .. } => *bytes,
+                    LogOp::Sync { .. } | LogOp::Trim { .. } => 0,
+                };
+                Work { resource: Resource::Log, bytes, at: None, is_write: true }
+            }
         }
     }
 }

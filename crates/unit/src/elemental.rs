@@ -175,6 +175,10 @@ fn to_copy<'a>(family: &'a FamilyState, pair: &'a Pair) -> impl Iterator<Item = 
 fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<TrackNo> {
     loop {
         let track = pair.c.next_set_except(from, &pair.unreadable)?;
+        if pair.settling().get(track) {
+            from = pair.settling().next_clear(track)?;
+            continue;
+        }
         let Some(above) = above.filter(|above| above.c.get(track)) else { return Some(track) };
         // What the level above cannot read will not be brought.
         if above.unreadable.get(track) {
@@ -188,14 +192,17 @@ fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<
 
 fn wanted_to_copy(family: &FamilyState, pair: &Pair, track: TrackNo) -> Wanted {
     let below = wanted_for_change(family, pair.direction().1, TrackRange::one(track));
-    Wanted { buffers: 1, dirty: 1 }.plus(below)
+    Wanted { buffers: 1, dirty: 1, records: 1, ..Wanted::default() }.plus(below)
 }
 
 /// Under the claim: the volume to copy from and what copying the track takes, if it is still to be
 /// copied.
 fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<(LdevId, Wanted)> {
     let pair = family.pair(id)?;
-    let wanted = pair.is_copying() && pair.c.get(track) && !pair.unreadable.get(track);
+    let wanted = pair.is_copying()
+        && pair.c.get(track)
+        && !pair.unreadable.get(track)
+        && !pair.settling().get(track);
     let wanted = wanted || mutant::removed("recheck-under-claim");
     wanted.then(|| (pair.direction().0, wanted_to_copy(family, pair, track)))
 }

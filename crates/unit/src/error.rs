@@ -1,8 +1,10 @@
 //! What can go wrong in setting up a control unit.
 
+use crate::RecoveryError;
 use diptych_cache::CacheError;
 use diptych_dka::DkaError;
 use diptych_format::LdevId;
+use diptych_log::LogError;
 use diptych_shared::{PairStatus, SharedError};
 
 /// An error of a control unit's own operations. Host operations and commands have their own answers.
@@ -116,6 +118,12 @@ pub enum UnitError {
         /// The most there can be.
         most: u8,
     },
+    /// The durable log has failed: nothing can be kept any more.
+    #[error("the log: {0}")]
+    Log(#[from] LogError),
+    /// What the log holds makes no whole.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// All backing ids are used up: 2^32 volumes were made.
     #[error("all backing ids are used up")]
     NoBackings,

@@ -3,9 +3,10 @@
 use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::commands::follows_nothing;
-use crate::core::Core;
+use crate::core::{Core, slot};
+use crate::destage::destage_failed;
 use crate::history::Message;
-use diptych_format::{PairId, TrackNo, TrackRange};
+use diptych_format::{DriveNo, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, PairStatus};
 use diptych_sync::mutant;
 
@@ -53,6 +54,18 @@ pub(crate) fn target(
     if status != PairStatus::Restoring && !mutant::removed("mark-failed-track") {
         let tracks = TrackRange::one(track);
         family.change(Change::SecondaryChange { secondary, tracks });
+    }
+}
+
+/// A drive could not make durable what was written to it: nobody knows what it holds. Its volumes are
+/// blocked, and pairs whose secondary is one of them are suspended.
+pub(crate) fn drive(m: &Mailbox, core: &Core, drive: DriveNo) {
+    for home in core.groups.homes().into_iter().filter(|home| home.drive() == drive) {
+        let key = slot(home.backing(), TrackNo(0));
+        let ldev = core.backings.lock().get(&key.backing).copied();
+        if let Some(ldev) = ldev {
+            destage_failed(m, core, ldev, key);
+        }
     }
 }
 

@@ -3,16 +3,18 @@
 //! A group names pairs by their volumes. A pair that was deleted stays in its group, and a command for
 //! the group says that it is missing, so that nobody takes a smaller group for the whole.
 
+use crate::record::Kind;
 use crate::{Unit, UnitError};
 use diptych_cha::GroupName;
 use diptych_format::LdevId;
+use std::collections::BTreeMap;
 
 impl Unit {
     /// Makes a consistency group, or gives it other pairs (each a primary and a secondary).
     ///
     /// # Errors
     ///
-    /// If it has no pairs or too many, one pair twice, or there are too many groups.
+    /// If it has no pairs or too many, one pair twice, there are too many groups, or the log has failed.
     pub fn define_group(
         &self,
         name: GroupName,
@@ -35,12 +37,28 @@ impl Unit {
             return Err(UnitError::TooManyGroups { most });
         }
         groups.insert(name, pairs);
-        Ok(())
+        self.put_groups(&groups);
+        drop(groups);
+        Ok(self.core().journal.commit_now()?)
     }
 
     /// Forgets a consistency group; its pairs stay as they are. `false`: there is none of that name.
-    pub fn remove_group(&self, name: &GroupName) -> bool {
-        self.core().consistency_groups.lock().remove(name).is_some()
+    ///
+    /// # Errors
+    ///
+    /// If the log has failed.
+    pub fn remove_group(&self, name: &GroupName) -> Result<bool, UnitError> {
+        let mut groups = self.core().consistency_groups.lock();
+        let found = groups.remove(name).is_some();
+        self.put_groups(&groups);
+        drop(groups);
+        self.core().journal.commit_now()?;
+        Ok(found)
+    }
+
+    fn put_groups(&self, groups: &BTreeMap<GroupName, Vec<(LdevId, LdevId)>>) {
+        let all: Vec<_> = groups.iter().collect();
+        self.core().journal.put_control(Kind::Groups, &all);
     }
 
     /// The pairs of a consistency group.

@@ -3,9 +3,11 @@
 use crate::Mailbox;
 use crate::core::Core;
 use crate::host_waits::UnderWay;
+use crate::journal::Put;
 use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
 use diptych_cha::{HostError, Refusal};
 use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
+use diptych_log::LogRoom;
 use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::mutant;
@@ -190,28 +192,49 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// What a job needs of the cache.
+/// What a job needs of the cache and the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Wanted {
     pub(crate) buffers: usize,
     pub(crate) dirty: usize,
+    /// Tracks whose old content is copied before they change: each is in the log.
+    pub(crate) copies: usize,
+    /// Other records for the log, and the bytes of data in them.
+    pub(crate) records: usize,
+    pub(crate) data_bytes: usize,
 }
 
 impl Wanted {
+    /// What copying so many tracks before a write takes, for one secondary.
+    pub(crate) fn copies(count: usize) -> Self {
+        Self { buffers: count, dirty: count, copies: count, ..Self::default() }
+    }
+
     pub(crate) fn covers(self, other: Self) -> bool {
-        self.buffers >= other.buffers && self.dirty >= other.dirty
+        self.buffers >= other.buffers
+            && self.dirty >= other.dirty
+            && self.copies >= other.copies
+            && self.records >= other.records
+            && self.data_bytes >= other.data_bytes
     }
 
     pub(crate) fn plus(self, other: Self) -> Self {
-        Self { buffers: self.buffers + other.buffers, dirty: self.dirty + other.dirty }
+        Self {
+            buffers: self.buffers + other.buffers,
+            dirty: self.dirty + other.dirty,
+            copies: self.copies + other.copies,
+            records: self.records + other.records,
+            data_bytes: self.data_bytes + other.data_bytes,
+        }
     }
 }
 
-/// Room in the cache.
+/// Room in the cache, and in the log.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
     admission: Option<Admission>,
-    cache: &'a Cache,
+    log: Option<LogRoom>,
+    core: &'a Core,
     m: &'a Mailbox,
 }
 
@@ -234,8 +257,13 @@ impl<'a> Room<'a> {
         allowed: impl FnOnce() -> Result<(), HostError>,
     ) -> Result<Self, NotHeld> {
         let cache = &core.cache;
-        let Wanted { buffers, dirty } = wanted;
-        let admission = match cache.admit(m.owner(), buffers, dirty) {
+        let Wanted { buffers, dirty, .. } = wanted;
+        let log = match core.journal.is_on() {
+            true => Box::pin(core.journal.admit(m, &wanted)).await?,
+            false => None,
+        };
+        let mut room = Self { admission: None, log, core, m };
+        room.admission = Some(match cache.admit(m.owner(), buffers, dirty) {
             Ok(Admit::Granted(admission)) => admission,
             Ok(Admit::Queued) => {
                 m.kick(); // destaging makes room
@@ -245,8 +273,8 @@ impl<'a> Room<'a> {
             }
             Err(CacheError::NeverFits { .. }) => return Err(NotHeld::NoRoom),
             Err(_) => return Err(NotHeld::Busy),
-        };
-        Ok(Self { admission: Some(admission), cache, m })
+        });
+        Ok(room)
     }
 
     pub(crate) fn admission(&mut self) -> &mut Admission {
@@ -256,14 +284,29 @@ impl<'a> Room<'a> {
     /// A buffer, of those admitted.
     pub(crate) fn buffer(&mut self) -> TrackBuf {
         let admission = self.admission.as_mut().expect("held until dropped");
-        self.cache.buffer(admission)
+        self.core.cache.buffer(admission)
+    }
+
+    /// Room in the log, if there is one.
+    pub(crate) fn log(&mut self) -> Option<&mut LogRoom> {
+        self.log.as_mut()
+    }
+
+    /// What is written into slots from here on has this record.
+    pub(crate) fn logged_as(&mut self, put: Option<&Put>) {
+        if let Some(put) = put {
+            self.admission().logged_as(put.last());
+        }
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.m.wake(self.cache.return_room(admission));
+            self.m.wake(self.core.cache.return_room(admission));
+        }
+        if let Some(log) = self.log.take() {
+            self.m.wake(self.core.journal.return_room(log));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::{copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
+use crate::change::{bringing, copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::{Core, Shape, slot};
 use crate::held::{Held, NotHeld, Pinned, Room, Under, Wanted};
 use crate::host_write::{chunks, in_range};
@@ -94,11 +94,17 @@ fn pin_hits<'a>(
         return Ok(None);
     }
     let mut pins = Vec::new();
+    // Where tracks are brought, one whose C is clear may be on its way into its slot.
+    let brings = bringing(family, ldev).is_some();
     for track in tracks.iter() {
-        if pair_to_bring(family, ldev, track).is_some() {
+        if pair_to_bring(family, ldev, track).is_some() || brings && family.is_busy(track) {
             return Ok(None);
         }
         if !volume.allocated.get(track) || volume.metadata_only {
+            // Its storage may just be given up, and that not be in the log yet.
+            if core.journal.is_on() && family.is_busy(track) {
+                return Ok(None);
+            }
             pins.push(None);
             continue;
         }
@@ -130,7 +136,7 @@ async fn read_misses(
 ) -> Result<(), HostError> {
     let geometry = shape.geometry;
     let tracks = geometry.tracks_of(blocks);
-    let mut wanted = Wanted { buffers: tracks.count() as usize, dirty: 0 };
+    let mut wanted = Wanted { buffers: tracks.count() as usize, ..Wanted::default() };
     let own = wanted;
     loop {
         let room = match Room::admit(m, core, wanted).await {

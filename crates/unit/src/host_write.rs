@@ -5,11 +5,16 @@ use crate::access::access;
 use crate::change::{copy_ahead, mark, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::{Core, Shape};
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
+use crate::journal::Put;
+use crate::record;
 use crate::slots::Slots;
 use bytes::Bytes;
 use diptych_cha::{Forbidden, HostError, Tried};
 use diptych_drr::data_codes;
-use diptych_format::{BLOCK_BYTES, BackingId, BlockNo, BlockRange, LdevId, TrackNo, TrackRange};
+use diptych_format::{
+    BLOCK_BYTES, BackingId, BlockNo, BlockRange, Generation, LdevId, TrackNo, TrackRange,
+};
+use diptych_log::Entry;
 use diptych_shared::{Change, FamilyState, MapName};
 use diptych_sync::mutant;
 
@@ -180,14 +185,20 @@ struct Plan {
     /// The storage under the volume, if a host may change it.
     backing: Result<BackingId, HostError>,
     wanted: Wanted,
+    /// The marks, if nothing has to be copied first.
+    marked: Option<Marked>,
+}
+
+/// A change whose marks are made and whose record is put.
+struct Marked {
+    generation: Generation,
     /// Tracks without storage, to be filled with zeros around the data.
     fresh: Vec<TrackNo>,
-    /// Nothing had to be copied first, so the marks are made.
-    marked: bool,
+    put: Option<Put>,
 }
 
 impl HostChange {
-    /// Admit, claim, 901-907 for all tracks, marks, 909.
+    /// Admit, claim, 901-907 for all tracks, marks, the log, 909.
     async fn run(&self, m: &Mailbox, core: &Core) -> Result<(), HostError> {
         let failed = |error: NotHeld| error.host_error(self.ldev);
         // The data's part of the check codes needs no claim.
@@ -203,7 +214,7 @@ impl HostChange {
                 let backing = core.shared.with_family(self.ldev, |family| self.backing(family));
                 backing.map_err(|error| failed(error.into()))?.map(drop)
             };
-            let room = match Room::admit_if(m, core, wanted, allowed).await {
+            let mut room = match Room::admit_if(m, core, wanted, allowed).await {
                 Ok(room) => room,
                 Err(NotHeld::NoRoom) if wanted != self.own() => {
                     for track in self.tracks().iter() {
@@ -216,8 +227,9 @@ impl HostChange {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let view = |family: &mut FamilyState| self.plan(m, core, family, wanted);
-            let (held, mut plan) =
+            let view =
+                |family: &mut FamilyState| self.plan(m, core, family, wanted, &mut room, &codes);
+            let (held, plan) =
                 Held::claim(m, core, self.ldev, Some(self.tracks()), view).await.map_err(failed)?;
             let backing = plan.backing?;
             if !wanted.covers(plan.wanted) {
@@ -225,23 +237,24 @@ impl HostChange {
                 continue; // gives back claim and room, and asks for more
             }
             let mut under = Under { m, core, held, room };
-            if !plan.marked {
+            let marked = match plan.marked {
+                Some(marked) => marked,
                 // Boxed, as all that a hit does without: a small job is made faster.
-                Box::pin(self.protect(&mut under)).await?;
-                plan.fresh = under.with(|family| {
-                    // A copy that failed may have suspended the pair.
-                    self.backing(family)?;
-                    Ok(self.mark(m, core, family))
-                })?;
-            }
+                None => Box::pin(self.protect_and_mark(&mut under, &codes)).await?,
+            };
+            // Before the data can be seen.
+            core.journal.append(m, marked.put.as_ref()).await.map_err(failed)?;
             // 909
             if !self.shape.metadata_only {
-                let slots = Slots { geometry: self.shape.geometry, backing };
+                under.room.logged_as(marked.put.as_ref());
+                let Marked { generation, fresh, .. } = &marked;
+                let slots =
+                    Slots { geometry: self.shape.geometry, backing, generation: *generation };
                 match &self.payload {
                     Payload::Data(data) => {
-                        slots.write(&mut under, self.blocks, data, &codes, &plan.fresh);
+                        slots.write(&mut under, self.blocks, data, &codes, fresh);
                     }
-                    Payload::Zeros => slots.clear(&mut under, self.blocks, &plan.fresh),
+                    Payload::Zeros => slots.clear(&mut under, self.blocks, fresh),
                 }
             }
             return Ok(());
@@ -255,7 +268,12 @@ impl HostChange {
     /// What the change takes from the cache when nothing has to be copied first.
     fn own(&self) -> Wanted {
         let tracks = if self.shape.metadata_only { 0 } else { self.tracks().count() as usize };
-        Wanted { buffers: tracks, dirty: tracks }
+        let data_bytes = match &self.payload {
+            Payload::Data(data) if !self.shape.metadata_only => data.len(),
+            Payload::Data(_) | Payload::Zeros => 0,
+        };
+        let records = 2 + self.tracks().count() as usize;
+        Wanted { buffers: tracks, dirty: tracks, records, data_bytes, ..Wanted::default() }
     }
 
     /// The storage under the volume, if a host may change it.
@@ -283,7 +301,15 @@ impl HostChange {
 
     /// Looks at the family as the claim is granted. Where nothing has to be copied first, the marks
     /// are made at once: one visit to the family is enough then.
-    fn plan(&self, m: &Mailbox, core: &Core, family: &mut FamilyState, admitted: Wanted) -> Plan {
+    fn plan(
+        &self,
+        m: &Mailbox,
+        core: &Core,
+        family: &mut FamilyState,
+        admitted: Wanted,
+        room: &mut Room<'_>,
+        codes: &[u32],
+    ) -> Plan {
         let (own, tracks) = (self.own(), self.tracks());
         let mut plan =
             Plan {
@@ -291,14 +317,87 @@ impl HostChange {
                 wanted: own
                     .plus(wanted_for_change(family, self.ldev, tracks))
                     .plus(wanted_to_bring(family, self.ldev, self.tracks_in_part())),
-                fresh: Vec::new(),
-                marked: false,
+                marked: None,
             };
-        if plan.backing.is_ok() && plan.wanted == own && admitted.covers(own) {
-            plan.fresh = self.mark(m, core, family);
-            plan.marked = true;
+        if let Ok(backing) = plan.backing
+            && plan.wanted == own
+            && admitted.covers(own)
+        {
+            plan.marked = Some(self.mark_and_put(m, core, family, room, (backing, codes)));
         }
         plan
+    }
+
+    /// Steps 901-907, and the marks.
+    async fn protect_and_mark(
+        &self,
+        under: &mut Under<'_>,
+        codes: &[u32],
+    ) -> Result<Marked, HostError> {
+        self.protect(under).await?;
+        let (m, core) = (under.m, under.core);
+        let Under { held, room, .. } = under;
+        held.with(|family| {
+            // A copy that failed may have suspended the pair.
+            let backing = self.backing(family)?;
+            Ok(self.mark_and_put(m, core, family, room, (backing, codes)))
+        })
+    }
+
+    /// Makes the marks, and puts them and the data into the log.
+    fn mark_and_put(
+        &self,
+        m: &Mailbox,
+        core: &Core,
+        family: &mut FamilyState,
+        room: &mut Room<'_>,
+        (backing, codes): (BackingId, &[u32]),
+    ) -> Marked {
+        let fresh = self.mark(m, core, family);
+        let generation = core.next_generation();
+        let data = || self.entries(backing, codes, generation, &fresh);
+        let put = core.journal.put(room.log(), self.ldev, family, data);
+        Marked { generation, fresh, put }
+    }
+
+    /// What the log is to hold of the data.
+    fn entries(
+        &self,
+        backing: BackingId,
+        codes: &[u32],
+        generation: Generation,
+        fresh: &[TrackNo],
+    ) -> Vec<Entry> {
+        if self.shape.metadata_only {
+            return Vec::new();
+        }
+        let geometry = self.shape.geometry;
+        let whole = |track: TrackNo| {
+            let start = geometry.first_block(track);
+            BlockRange::new(start, geometry.blocks_per_track())
+        };
+        match &self.payload {
+            Payload::Data(data) => {
+                let around = fresh.iter().filter(|track| !self.covers_whole(**track));
+                let around = around.map(|track| record::zeros(backing, whole(*track), generation));
+                let data = data.clone();
+                let data = record::write(backing, self.blocks.start, generation, data, codes);
+                around.chain([data]).collect()
+            }
+            Payload::Zeros => {
+                let of_track = |track: TrackNo| {
+                    let blocks = whole(track).intersection(self.blocks);
+                    if self.covers_whole(track) {
+                        Some(record::discard(backing, blocks))
+                    } else if fresh.contains(&track) {
+                        None
+                    } else {
+                        Some(record::zeros(backing, blocks, generation))
+                    }
+                };
+                self.tracks().iter().filter_map(of_track).collect()
+            }
+        }
     }
 
     /// Steps 901-907 for every track of the chunk, before any of them changes.

@@ -55,6 +55,7 @@
 mod access;
 mod change;
 mod changed;
+mod checkpoint;
 mod commands;
 mod config;
 mod copy_track;
@@ -73,16 +74,20 @@ mod host_read;
 mod host_waits;
 mod host_write;
 mod job;
+mod journal;
 mod mailbox;
+mod record;
+mod recovery;
 mod schedule;
 mod scheduler;
+mod settle;
 mod slots;
 mod unit;
 
 pub use changed::{Changed, ChangedMap, ChangedQuery};
-pub use config::UnitConfig;
+pub use config::{Durability, UnitConfig};
 pub use diptych_format::Wakes;
-pub use effect::{Effect, Event, Plant};
+pub use effect::{Effect, Event, LogOp, Plant, UnitLog};
 pub use error::UnitError;
 pub use history::{
     HistoryColumn, HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, Message, MessageType,
@@ -90,6 +95,7 @@ pub use history::{
 };
 pub use job::Job;
 pub use mailbox::Reply;
+pub use recovery::{Opened, Recovered, RecoveryError};
 
 pub(crate) use mailbox::Mailbox;
 pub use schedule::{

@@ -118,7 +118,7 @@ impl Mailbox {
     pub(crate) async fn transfer(&self, dka_no: u16, op: drr::Op) -> drr::Done {
         match self.perform(Effect::Transfer { dka_no, op }).await {
             Event::Transfer(done) => done,
-            Event::Disk(_) => panic!("a drive's answer to a transfer"),
+            Event::Disk(_) | Event::Log(_) => panic!("another's answer to a transfer"),
         }
     }
 
@@ -170,7 +170,7 @@ impl dka::Port for Mailbox {
     async fn perform(&self, op: dka::Op) -> dka::Done {
         match self.perform(Effect::Disk(op)).await {
             Event::Disk(done) => done,
-            Event::Transfer(_) => panic!("a transfer's end in answer to a drive request"),
+            _ => panic!("another's answer to a drive request"),
         }
     }
 
@@ -178,7 +178,7 @@ impl dka::Port for Mailbox {
         let events = self.perform_all(ops.into_iter().map(Effect::Disk).collect()).await;
         let done = |event| match event {
             Event::Disk(done) => done,
-            Event::Transfer(_) => panic!("a transfer's end in answer to a drive request"),
+            _ => panic!("another's answer to a drive request"),
         };
         events.into_iter().map(done).collect()
     }

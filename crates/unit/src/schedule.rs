@@ -50,14 +50,16 @@ pub use scope::{Rotation, Scope};
 pub use table::ScheduleState;
 pub use when::When;
 
-pub(crate) use table::{Schedules, Tick};
+pub(crate) use table::{KeptSchedules, Schedules, Tick};
 pub(crate) use tick::{Ticking, tick};
 
 use diptych_shared::PairOptions;
 use std::fmt;
 
 /// The number of a schedule, from 1. It is never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ScheduleId(pub u32);
 
 impl fmt::Display for ScheduleId {
@@ -82,7 +84,7 @@ impl fmt::Display for ScheduleId {
 /// );
 /// # Ok::<(), diptych_unit::CronError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Schedule {
     /// What it acts on.
     pub scope: Scope,

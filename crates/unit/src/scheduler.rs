@@ -5,6 +5,7 @@ mod backoff;
 mod copier;
 mod destages;
 mod governor;
+mod settles;
 mod speed;
 
 use crate::schedule::Schedules;
@@ -14,6 +15,7 @@ use destages::Destages;
 use diptych_format::{LdevId, PairId, Time, TrackNo};
 use diptych_shared::PairOptions;
 use diptych_sync::{Arc, mutant};
+use settles::Settles;
 use std::collections::BTreeMap;
 
 pub(crate) use crate::host_waits::HostWaits;
@@ -31,6 +33,8 @@ pub(crate) struct Scheduler {
     /// Copiers with a limit.
     limited: usize,
     destages: Destages,
+    settles: Settles,
+    checkpoint_running: bool,
     settings: GovernorSettings,
     waits: Arc<HostWaits>,
 }
@@ -48,6 +52,8 @@ impl Scheduler {
             copiers_started: 0,
             limited: 0,
             destages: Destages::default(),
+            settles: Settles::default(),
+            checkpoint_running: false,
             settings,
             waits,
         }
@@ -140,6 +146,49 @@ impl Scheduler {
         if let Some(copier) = self.copiers.get_mut(&pair) {
             copier.unskip(track);
         }
+    }
+
+    /// A track of a pair settles: it is flushed at `at`. Whether that is to be planned.
+    pub(crate) fn settling(
+        &mut self,
+        pair: PairId,
+        primary: LdevId,
+        track: TrackNo,
+        at: Time,
+    ) -> bool {
+        self.settles.add(pair, primary, track, at)
+    }
+
+    /// Begins to settle a pair, if there is something to settle and nobody is at it.
+    pub(crate) fn begin_settle(&mut self, pair: PairId) -> bool {
+        self.settles.begin(pair)
+    }
+
+    /// The pairs to settle now, begun, and when to look again.
+    pub(crate) fn settles_due(&mut self, now: Time) -> (Vec<(PairId, LdevId)>, Option<Time>) {
+        self.settles.due(now)
+    }
+
+    /// Whether a track settles only since its pair was begun to be settled.
+    pub(crate) fn settles_since(&self, pair: PairId, track: TrackNo) -> bool {
+        self.settles.is_fresh(pair, track)
+    }
+
+    /// A pair was settled, or could not be; the rest of it is due `again`.
+    pub(crate) fn settle_ended(&mut self, pair: PairId, again: Option<Time>) {
+        self.settles.ended(pair, again);
+    }
+
+    /// Begins a checkpoint if one is needed and none is under way.
+    pub(crate) fn start_checkpoint(&mut self, needed: impl FnOnce() -> bool) -> bool {
+        let starts = !self.checkpoint_running && needed();
+        self.checkpoint_running |= starts;
+        starts
+    }
+
+    /// A checkpoint ended.
+    pub(crate) fn checkpoint_ended(&mut self) {
+        self.checkpoint_running = false;
     }
 
     /// How fast a pair is copied; `None` if it is not to be.

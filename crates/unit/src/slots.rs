@@ -13,6 +13,8 @@ use diptych_sync::Arc;
 pub(crate) struct Slots {
     pub(crate) geometry: Geometry,
     pub(crate) backing: BackingId,
+    /// Of the change.
+    pub(crate) generation: Generation,
 }
 
 /// A part of one track, and what it becomes.
@@ -35,8 +37,8 @@ impl Slots {
         codes: &[u32],
         fresh: &[TrackNo],
     ) {
-        let generation = under.core.next_generation();
         let mut done = 0;
+        let generation = self.generation;
         for track in self.geometry.tracks_of(blocks).iter() {
             let blocks = self.geometry.within(track, blocks);
             let next = done + blocks.count() as usize;
@@ -56,7 +58,7 @@ impl Slots {
     /// Writes zeros over parts of tracks, and drops the slots of whole ones, which have no storage
     /// any more.
     pub(crate) fn clear(&self, under: &mut Under<'_>, blocks: BlockRange, fresh: &[TrackNo]) {
-        let generation = under.core.next_generation();
+        let generation = self.generation;
         for track in self.geometry.tracks_of(blocks).iter() {
             let blocks = self.geometry.within(track, blocks);
             let count = blocks.count() as usize;

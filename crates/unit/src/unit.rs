@@ -1,6 +1,7 @@
 //! The control unit 102: what a driver and an operator see of it.
 
 use crate::changed::{self, Changed, ChangedQuery};
+use crate::checkpoint::{Checkpointing, make_checkpoint};
 use crate::commands::{command, create_auto, group};
 use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
@@ -13,11 +14,13 @@ use crate::host_write::{host_write, unmap};
 use crate::mailbox::Role;
 use crate::schedule::{Ticking, tick};
 use crate::scheduler::{CopySpeed, Scheduler, Situation};
+use crate::settle::{Settling, settle};
 use crate::{Job, Mailbox, Plant, UnitConfig, UnitError, Wakes};
 use diptych_cache::{Cache, CacheCounts};
-use diptych_cha::{HostOp, HostReply};
+use diptych_cha::{HostError, HostOp, HostReply};
 use diptych_dka::Groups;
 use diptych_format::{BackingId, Geometry, LdevId, OwnerId, PairId, Time};
+use diptych_log::LogError;
 use diptych_shared::{Change, Pair, PairOptions, Volume, VolumeState};
 use diptych_sync::Arc;
 use diptych_sync::atomic::Ordering;
@@ -52,7 +55,9 @@ impl Unit {
         &self.core
     }
 
-    /// A unit without volumes, over this hardware: one parity group a drive.
+    /// A unit without volumes, over this hardware: one parity group a drive. If the hardware has a
+    /// log, everything that is answered from here on is in it; a log that holds something already is
+    /// for [`Unit::open`].
     ///
     /// # Errors
     ///
@@ -61,7 +66,7 @@ impl Unit {
         config.check()?;
         let cache = Cache::new(config.cache)?;
         let groups = Groups::single_drives(plant.drives());
-        Ok(Self { core: Arc::new(Core::new(config, cache, groups)) })
+        Ok(Self { core: Arc::new(Core::new(config, cache, groups, plant.log().cloned())) })
     }
 
     /// Makes a volume in a parity group. It is thin: it reads zero until it is written.
@@ -86,7 +91,8 @@ impl Unit {
         if added.is_err() {
             self.core.groups.free(backing);
         }
-        added
+        added?;
+        Ok(self.core.journal.commit_now()?)
     }
 
     /// Makes a volume of maps and claims without payload, for experiments: it reads zero.
@@ -98,18 +104,20 @@ impl Unit {
         let backing = self.core.next_backing().ok_or(UnitError::NoBackings)?;
         let mut volume = Volume::new(ldev, geometry, backing);
         volume.metadata_only = true;
-        self.add(volume)
+        self.add(volume)?;
+        Ok(self.core.journal.commit_now()?)
+    }
+
+    pub(crate) fn known(&self, volume: &Volume) {
+        let Volume { ldev, backing, first_backing, geometry, metadata_only, .. } = *volume;
+        self.core.backings.lock().insert(backing, ldev);
+        let shape = Shape { first_backing, geometry, metadata_only };
+        self.core.shapes.write().insert(ldev, shape);
     }
 
     fn add(&self, volume: Volume) -> Result<(), UnitError> {
-        let (ldev, backing) = (volume.ldev, volume.backing);
-        let (geometry, metadata_only) = (volume.geometry, volume.metadata_only);
-        self.core.shared.add_volume(volume)?;
-        self.core.backings.lock().insert(backing, ldev);
-        self.core
-            .shapes
-            .write()
-            .insert(ldev, Shape { first_backing: backing, geometry, metadata_only });
+        self.core.shared.add_volume(volume.clone())?;
+        self.known(&volume);
         Ok(())
     }
 
@@ -122,6 +130,8 @@ impl Unit {
     pub fn remove_volume(&self, ldev: LdevId) -> Result<Wakes, UnitError> {
         let backing = self.core.shared.remove_volume(ldev)?.backing;
         self.core.shapes.write().remove(&ldev);
+        // Before its place can be another's.
+        self.core.journal.commit_now()?;
         // In this order: once the backing is nobody's, the last destage of it gives the place back.
         let wakes = self.core.cache.purge(backing, None);
         self.core.backings.lock().remove(&backing);
@@ -146,7 +156,7 @@ impl Unit {
         }
         self.core.scheduler.lock().destage_upto(self.core.cache.dirty_mark());
         self.record_of_volume(now, ldev, Message::Released);
-        Ok(())
+        Ok(self.core.journal.commit_now()?)
     }
 
     fn record_of_volume(&self, at: Time, ldev: LdevId, message: Message) {
@@ -164,7 +174,7 @@ impl Unit {
             family.change(Change::Undefined { ldev, undefined });
         })?;
         self.record_of_volume(now, ldev, Message::ContentsAccepted);
-        Ok(())
+        Ok(self.core.journal.commit_now()?)
     }
 
     /// Sets or resets the reserve attribute (Fig. 11A: 1516).
@@ -183,7 +193,7 @@ impl Unit {
             Ok(())
         })??;
         self.record_of_volume(now, ldev, Message::Reserved(reserved));
-        Ok(())
+        Ok(self.core.journal.commit_now()?)
     }
 
     /// Changes pace and lanes of a pair, also while it is copied.
@@ -210,8 +220,9 @@ impl Unit {
             let options = PairOptions { quick, ..options };
             family.change(Change::Options { pair: id, options });
             self.core.scheduler.lock().change(id, options);
-            Ok(())
-        })?
+            Ok::<(), UnitError>(())
+        })??;
+        Ok(self.core.journal.commit_now()?)
     }
 
     /// How fast a pair is copied at `now`, and what holds it back; `None` if there is no such pair or
@@ -276,6 +287,12 @@ impl Unit {
         query.ask(&self.core.history)
     }
 
+    /// What ended the durable log, if anything did: nothing is answered as done from then on. The unit
+    /// is to be stopped, and comes back from what is durable.
+    pub fn log_failure(&self) -> Option<LogError> {
+        self.core.journal.failure()
+    }
+
     /// The cache's counts.
     pub fn cache_counts(&self) -> CacheCounts {
         self.core.cache.counts()
@@ -327,7 +344,10 @@ impl Unit {
         }
         let destages = self.destages_due(&mut scheduler);
         let ticks = scheduler.schedules.ticks_due(now);
-        let deadlines = [lanes_next, scheduler.destage_at(), scheduler.schedules.next_at()];
+        let (settles, settles_next) = scheduler.settles_due(now);
+        let checkpoint = scheduler.start_checkpoint(|| core.journal.needs_checkpoint(&core.config));
+        let deadlines =
+            [lanes_next, settles_next, scheduler.destage_at(), scheduler.schedules.next_at()];
         let next = deadlines.into_iter().flatten().min();
         drop(scheduler);
         let mut jobs = Vec::with_capacity(ticks.len() + turns.len() + destages);
@@ -340,6 +360,16 @@ impl Unit {
             let role = if turn.watched { Role::WatchedLane(turn.pair) } else { Role::Background };
             jobs.push(Job::new(owner(), role, |m| elemental_copy(Lane::new(m, core, turn))));
         }
+        for (pair, primary) in settles {
+            let core = core.clone();
+            let new = |m| settle(Settling::new(m, core, pair, primary));
+            jobs.push(Job::new(owner(), Role::Background, new));
+        }
+        if checkpoint {
+            let core = core.clone();
+            let new = |m| make_checkpoint(Checkpointing::new(m, core));
+            jobs.push(Job::new(owner(), Role::Background, new));
+        }
         for _ in 0..destages {
             let core = core.clone();
             jobs.push(Job::new(owner(), Role::Background, |m| destage(Running::new(m, core))));
@@ -348,6 +378,11 @@ impl Unit {
         let next = next.into_iter().chain(drains_next).min();
         Due { jobs, wakes, next }
     }
+}
+
+/// The answer waits for the log's drive, if that was promised.
+async fn commit_answer(m: &Mailbox, core: &Core) -> Result<(), HostError> {
+    core.journal.commit_answer(m).await.map_err(|_| HostError::Stopping)
 }
 
 async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
@@ -371,6 +406,10 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
         HostOp::Format { ldev } => Box::pin(format(m, core, ldev)).await,
         HostOp::Flush { ldev } => Box::pin(flush(m, core, ldev)).await,
+    };
+    let done = match done {
+        Ok(()) if core.journal.is_on() => commit_answer(m, core).await,
+        other => other,
     };
     done.map_or_else(HostReply::Failed, |()| HostReply::Done)
 }

@@ -129,6 +129,8 @@ impl Layout {
             drive_request_ns: rng.u64(1_000..=200_000),
             drive_byte_ps: rng.u64(0..=5_000),
             drr_byte_ps: rng.u64(0..=1_000),
+            log_request_ns: 0,
+            log_byte_ps: 0,
             // Never 0: hosts that ask again at once would never let time go on.
             host_op_ns: rng.u64(1_000..=20_000),
         };

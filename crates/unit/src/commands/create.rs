@@ -3,6 +3,7 @@
 
 use super::Asked;
 use super::families::Families;
+use super::on_pair::committed;
 use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
@@ -34,7 +35,7 @@ pub(super) async fn create(
     }
     let secondaries_max = core.config.secondaries_max;
     match check(&CreateRules { command, secondaries_max, needs_reserve }, &families) {
-        Ok(()) => add_pair(m, core, command, families),
+        Ok(()) => add_pair(m, core, command, families).await,
         Err(refusal) => Outcome::Refused(refusal),
     }
 }
@@ -51,7 +52,7 @@ fn check(rules: &CreateRules<'_>, families: &Families<'_>) -> Result<(), Refusal
     families.of(command.secondary).with(|family| rules.secondary(family))
 }
 
-fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -> Outcome {
+async fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -> Outcome {
     let id = match core.shared.allocate_pair() {
         Ok(id) => id,
         Err(SharedError::TooManyPairs { limit }) => {
@@ -61,7 +62,7 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
     };
     let merged = families.into_held().reduce(|a, b| merge(m, core, a, b));
     let held = merged.expect("a volume has a family");
-    held.with(|family| {
+    let outcome = held.with(|family| {
         let Command { primary, secondary, options, .. } = **command;
         let (tracks, copier) = (family.track_count(), command.initial_copy);
         let pair = Pair::new(id, primary, secondary, tracks, options, copier);
@@ -78,7 +79,8 @@ fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -
             core.scheduler.lock().start(id, primary, options);
         }
         command.accepted(m, core, pair, None, Some(pair.status))
-    })
+    });
+    committed(m, core, outcome).await
 }
 
 fn merge<'m>(m: &'m Mailbox, core: &Core, a: Held<'m>, b: Held<'m>) -> Held<'m> {

@@ -11,6 +11,7 @@ use crate::Mailbox;
 use crate::core::Core;
 use crate::drain::Drain;
 use crate::history::Message;
+use crate::settle::settle_family;
 use diptych_cha::{CommandCode, GroupCommand, GroupOutcome, GroupedPair, Refusal};
 use diptych_format::{FamilyId, LdevId, PairId};
 use diptych_shared::{Change, PairStatus};
@@ -77,6 +78,9 @@ async fn carry_out(
     let began = m.now();
     let drain = Drain::new(m, core, began + limit_ns);
     let volumes: Vec<LdevId> = asked.iter().map(|asked| asked.primary).collect();
+    for ldev in &volumes {
+        settle_family(m, core, *ldev).await;
+    }
     let families = Families::claim(m, core, &volumes, Some(&drain)).await.map_err(refused)?;
     if m.now() > drain.until() {
         return Err(refused(Refusal::DrainLimit));
@@ -91,6 +95,7 @@ async fn carry_out(
     }
     let pairs = plan.into_iter().map(|planned| carry_out_one(m, core, planned, &families));
     let pairs = pairs.collect();
+    core.journal.commit(m).await.map_err(|_| refused(Refusal::Stopping))?;
     drop(families);
     Ok(GroupOutcome::Accepted { pairs, barrier_ns: m.now().ns_since(began) })
 }

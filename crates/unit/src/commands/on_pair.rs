@@ -24,10 +24,10 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcom
         Err(error) => return Outcome::Refused(error.refusal(command.primary)),
     };
     if command.code == CommandCode::Delete {
-        return delete(m, core, command, held);
+        return delete(m, core, command, held).await;
     }
     // One visit: a destage that fails claims nothing, and may suspend the pair at any time.
-    held.with(|family| {
+    let outcome = held.with(|family| {
         let Some((pair, status)) = find(family, command) else {
             return Outcome::Nothing { met: None };
         };
@@ -39,7 +39,17 @@ pub(super) async fn on_pair(m: &Mailbox, core: &Core, command: &Asked) -> Outcom
                 command.accepted(m, core, now, Some(status), Some(now.status))
             }
         }
-    })
+    });
+    committed(m, core, outcome).await
+}
+
+/// What a command changed is durable before anybody acts on it: before its claim is released.
+pub(super) async fn committed(m: &Mailbox, core: &Core, outcome: Outcome) -> Outcome {
+    let accepted = matches!(outcome, Outcome::Accepted { .. });
+    if accepted && core.journal.commit(m).await.is_err() {
+        return Outcome::Refused(Refusal::Stopping);
+    }
+    outcome
 }
 
 fn find(family: &FamilyState, command: &Command) -> Option<(PairId, PairStatus)> {
@@ -152,7 +162,7 @@ pub(super) fn change_of(
 }
 
 /// Delete: the entry goes, and a volume that lacks tracks means nothing from now on.
-fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Outcome {
+async fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Outcome {
     let Command { primary, secondary, force, .. } = **command;
     let deleted = held.with(|family| {
         let Some((pair, status)) = find(family, command) else {
@@ -179,9 +189,9 @@ fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Outcome 
     };
     let (parts, wakes) = core.shared.split(held.into_claim());
     m.wake(wakes);
-    for part in parts {
-        m.wake(part.release());
-    }
+    let parts: Vec<Held<'_>> = parts.into_iter().map(|part| Held::new(m, part)).collect();
+    let outcome = committed(m, core, outcome).await;
+    drop(parts);
     core.shared.free_pair(pair);
     outcome
 }

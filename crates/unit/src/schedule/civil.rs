@@ -22,7 +22,19 @@ const NS: u64 = 1_000_000_000;
 /// assert_eq!(at.to_string(), "2026-02-01T02:00:00Z");
 /// # Ok::<(), diptych_unit::UtcError>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Utc {
     /// Seconds since 1970-01-01T00:00:00Z, without leap seconds.
     pub seconds: i64,

@@ -38,7 +38,8 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 /// assert_eq!(wrong, Err("column 4: the hour is 0 to 23, or a list, range or step of these".to_owned()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Cron {
     text: String,
     pattern: Box<croner::Cron>,
@@ -54,6 +55,20 @@ impl Cron {
     /// The text it was made of.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl From<Cron> for String {
+    fn from(cron: Cron) -> Self {
+        cron.text
+    }
+}
+
+impl TryFrom<String> for Cron {
+    type Error = CronError;
+
+    fn try_from(text: String) -> Result<Self, CronError> {
+        text.parse()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{ScheduleId, Utc};
 use diptych_cha::GroupName;
 use diptych_format::LdevId;
+use diptych_log::LogError;
 
 /// Why a schedule is not taken, or not found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,4 +80,7 @@ pub enum ScheduleError {
         /// The civil time.
         now: Utc,
     },
+    /// The durable log has failed.
+    #[error("the log: {0}")]
+    Log(LogError),
 }

@@ -41,6 +41,8 @@ impl Unit {
         let core = self.core();
         check(core, &schedule)?;
         let id = core.scheduler.lock().schedules.add(schedule.clone(), since, now)?;
+        core.put_schedules();
+        core.journal.commit_now().map_err(ScheduleError::Log)?;
         core.record(entry(now, id, &schedule, ScheduleEvent::Added));
         Ok(id)
     }
@@ -52,6 +54,8 @@ impl Unit {
     /// If there is no such schedule.
     pub fn remove_schedule(&self, id: ScheduleId, now: Time) -> Result<Schedule, ScheduleError> {
         let schedule = self.core().scheduler.lock().schedules.remove(id)?;
+        self.core().put_schedules();
+        self.core().journal.commit_now().map_err(ScheduleError::Log)?;
         self.core().record(entry(now, id, &schedule, ScheduleEvent::Removed));
         Ok(schedule)
     }

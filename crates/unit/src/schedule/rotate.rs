@@ -48,7 +48,9 @@ pub(super) async fn rotate(m: &Mailbox, core: &Core, tick: &Tick) -> Result<(), 
         }
         held.with(|family| image(m, core, family, tick, pair));
     }
-    Ok(())
+    core.scheduler.lock().schedules.taken(tick.id, tick.due);
+    core.put_schedules();
+    core.journal.commit(m).await.map_err(|_| Refusal::Stopping)
 }
 
 /// The pairs that get the image, if one is to be made; the history says why not.

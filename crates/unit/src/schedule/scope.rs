@@ -5,7 +5,7 @@ use diptych_format::LdevId;
 use std::fmt;
 
 /// What a schedule acts on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Scope {
     /// One pair: at each tick its secondary gets the image of that instant.
@@ -31,7 +31,7 @@ pub enum Scope {
 
 /// A set of secondaries of one primary that form a series of images: at each tick the oldest image is
 /// replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rotation {
     /// The primary.
     pub primary: LdevId,

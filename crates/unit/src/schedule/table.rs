@@ -62,7 +62,25 @@ struct State {
     /// Not before this, although the tick is due.
     not_before: Time,
     last: Option<Utc>,
+    /// Ticks later than this are still to be taken.
+    since: Utc,
     running: bool,
+}
+
+/// A schedule as it is kept while the unit is down.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Kept {
+    id: ScheduleId,
+    schedule: Schedule,
+    last: Option<Utc>,
+    since: Utc,
+}
+
+/// All schedules as they are kept, and the last number given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct KeptSchedules {
+    schedules: Vec<Kept>,
+    last_id: u32,
 }
 
 impl Schedules {
@@ -91,9 +109,38 @@ impl Schedules {
         self.last_id += 1;
         let id = ScheduleId(self.last_id);
         let (next, not_before) = (Some(next), Time::ZERO);
-        let state = State { schedule, next, not_before, last: None, running: false };
+        let state = State { schedule, next, not_before, last: None, since, running: false };
         self.states.insert(id, state);
         Ok(id)
+    }
+
+    /// All that is kept while the unit is down.
+    pub(crate) fn keep(&self) -> KeptSchedules {
+        let kept = |(id, state): (&ScheduleId, &State)| Kept {
+            id: *id,
+            schedule: state.schedule.clone(),
+            last: state.last,
+            since: state.since,
+        };
+        KeptSchedules { schedules: self.states.iter().map(kept).collect(), last_id: self.last_id }
+    }
+
+    /// Takes up what was kept. Ticks that are past are one tick, and due at once.
+    pub(crate) fn restore(&mut self, kept: KeptSchedules) {
+        self.last_id = kept.last_id;
+        for Kept { id, schedule, last, since } in kept.schedules {
+            let Some(next) = schedule.when.next(since) else { continue };
+            let (next, not_before) = (Some(next), Time::ZERO);
+            let state = State { schedule, next, not_before, last, since, running: false };
+            self.states.insert(id, state);
+        }
+    }
+
+    /// A tick under way has done what it does: it is not to be taken again.
+    pub(crate) fn taken(&mut self, id: ScheduleId, due: Utc) {
+        if let Some(state) = self.states.get_mut(&id) {
+            (state.last, state.since) = (Some(due), due);
+        }
     }
 
     /// Takes a schedule out. A tick that is under way ends by itself.
@@ -147,7 +194,7 @@ impl Schedules {
         let Some(state) = self.states.get_mut(&id) else { return false };
         state.running = false;
         match end {
-            TickEnd::Taken => state.last = Some(due),
+            TickEnd::Taken => (state.last, state.since) = (Some(due), due),
             TickEnd::Again => {
                 state.next = Some(due);
                 state.not_before = now + RETRY_NS;

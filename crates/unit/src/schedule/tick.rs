@@ -30,6 +30,7 @@ impl Drop for Ticking {
     fn drop(&mut self) {
         let Tick { id, ref schedule, due, .. } = self.tick;
         let ended = self.core.scheduler.lock().schedules.ended(id, due, self.end, self.m.now());
+        self.core.put_schedules();
         if ended {
             self.core.record(entry(self.m.now(), id, schedule, ScheduleEvent::Ended));
         }

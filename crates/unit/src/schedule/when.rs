@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 const CRON_COUNT_MAX: u64 = 1_000;
 
 /// When the ticks of a schedule come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum When {
     /// Once.

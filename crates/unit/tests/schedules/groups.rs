@@ -96,7 +96,7 @@ fn a_group_is_looked_up_at_the_tick() {
     let mut bench = bench(&["a", "b"]);
     let id = bench.add(groups(&["a", "b"], 1), every(100));
     bench.pass(250 * SECOND);
-    assert!(bench.unit().remove_group(&name("a")));
+    assert_eq!(bench.unit().remove_group(&name("a")), Ok(true));
     bench.pass(100 * SECOND);
     // A smaller group of the same name is another one.
     bench.unit().define_group(name("a"), vec![(ldev(0), ldev(2))]).expect("a group");

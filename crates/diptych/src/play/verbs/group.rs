@@ -36,7 +36,7 @@ impl Act for DefineGroup {
 
 impl Act for Ungroup {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        if stage.unit().remove_group(&self.ungroup.0) {
+        if stage.unit().remove_group(&self.ungroup.0)? {
             return Ok(Happened::default());
         }
         Err(PlayError::NoGroupNamed { name: self.ungroup.to_string() })

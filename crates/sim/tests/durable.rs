@@ -1,0 +1,190 @@
+//! A unit that dies, and comes back from its log.
+#![allow(missing_docs)] // a test program has no public items
+
+use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
+use diptych_device::{Device, MemoryDrive, PowerCut};
+use diptych_dka::Drives;
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
+use diptych_log::{Log, LogConfig, LogId};
+use diptych_shared::{PairOptions, PairStatus};
+use diptych_sim::{Driver, Sim, SimConfig, fill_blocks};
+use diptych_unit::{Opened, Plant, Recovered, Unit, UnitConfig};
+use std::sync::Arc;
+
+type Drive = Arc<PowerCut<MemoryDrive>>;
+
+const PRIMARY: LdevId = LdevId::new(0, 0);
+const SECONDARY: LdevId = LdevId::new(0, 1);
+const TRACKS: u64 = 12;
+const TRACK_BLOCKS: u64 = 4;
+const ALL: BlockRange = BlockRange { start: BlockNo(0), end: BlockNo(TRACKS * TRACK_BLOCKS) };
+
+/// What outlives the unit.
+struct Machine {
+    drives: [Drive; 2],
+    log: Drive,
+    config: UnitConfig,
+}
+
+fn boxed(drive: &Drive) -> Box<dyn Device> {
+    Box::new(drive.clone())
+}
+
+impl Machine {
+    fn new() -> Self {
+        let drive = |sectors| Arc::new(PowerCut::new(MemoryDrive::new(sectors), 1 << 16));
+        let mut config = UnitConfig::with_cache(64, TRACK_BLOCKS as usize * 512);
+        config.needs_reserve = false;
+        Self { drives: [drive(4_096), drive(4_096)], log: drive(4_096), config }
+    }
+
+    fn drives(&self) -> Drives {
+        Drives::new(self.drives.iter().map(|drive| (0, boxed(drive))).collect())
+    }
+
+    fn log_config() -> LogConfig {
+        LogConfig { reserve_sectors: 512, ..LogConfig::default() }
+    }
+
+    /// A new unit with two volumes.
+    fn create(&self) -> Sim {
+        let log = Log::create(boxed(&self.log), LogId(1), Self::log_config()).unwrap();
+        let plant = Plant::with_log(self.drives(), log);
+        let unit = Unit::new(self.config.clone(), &plant).unwrap();
+        let geometry = Geometry::with_tracks(TRACK_BLOCKS, TRACKS);
+        for (no, ldev) in [PRIMARY, SECONDARY].into_iter().enumerate() {
+            unit.add_volume(ldev, geometry, no).unwrap();
+        }
+        Sim::new(unit, plant, SimConfig::default())
+    }
+
+    fn open(&self) -> (Sim, Recovered) {
+        let opened =
+            Unit::open(self.config.clone(), self.drives(), boxed(&self.log), Self::log_config());
+        let Opened { unit, plant, recovered } = opened.unwrap();
+        (Sim::new(unit, plant, SimConfig::default()), recovered)
+    }
+
+    /// The power goes, and with it what was not flushed.
+    fn cut(&self) {
+        for drive in self.drives.iter().chain([&self.log]) {
+            drive.cut(|_| false);
+            drive.restore_power();
+        }
+    }
+}
+
+fn answer(sim: &mut Sim, op: HostOp) -> HostReply {
+    let request = sim.start(op).unwrap();
+    sim.finish(request).unwrap()
+}
+
+fn write(sim: &mut Sim, block: u64, count: u64, seed: u64) {
+    let data = fill_blocks(seed, count);
+    let op = HostOp::Write { ldev: PRIMARY, block: BlockNo(block), data };
+    assert_eq!(answer(sim, op), HostReply::Done);
+}
+
+fn read(sim: &mut Sim, ldev: LdevId) -> Vec<u8> {
+    match answer(sim, HostOp::Read { ldev, blocks: ALL }) {
+        HostReply::Data(data) => data.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn command(sim: &mut Sim, code: CommandCode, options: PairOptions) {
+    let command = Command::new(code, PRIMARY, SECONDARY).with_options(options);
+    let reply = answer(sim, HostOp::Command(command));
+    assert!(matches!(reply, HostReply::Outcome(Outcome::Accepted { .. })), "{reply:?}");
+}
+
+fn status(sim: &Sim) -> Option<PairStatus> {
+    sim.unit().pair(PRIMARY, SECONDARY).map(|pair| pair.status)
+}
+
+#[test]
+fn what_was_answered_survives_the_death_of_the_process() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    write(&mut sim, 0, 48, 1);
+    write(&mut sim, 5, 1, 2);
+    write(&mut sim, 6, 9, 3);
+    let unmap = HostOp::Unmap { ldev: PRIMARY, blocks: BlockRange::new(BlockNo(18), 8) };
+    assert_eq!(answer(&mut sim, unmap), HostReply::Done);
+    let expected = read(&mut sim, PRIMARY);
+    drop(sim);
+    for _ in 0..3 {
+        let (mut sim, recovered) = machine.open();
+        assert!(recovered.tracks > 0, "{recovered:?}");
+        assert_eq!(read(&mut sim, PRIMARY), expected);
+    }
+}
+
+#[test]
+fn a_flush_and_a_command_survive_a_cut_of_power() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    write(&mut sim, 0, 48, 1);
+    assert_eq!(answer(&mut sim, HostOp::Flush { ldev: PRIMARY }), HostReply::Done);
+    let flushed = read(&mut sim, PRIMARY);
+    write(&mut sim, 3, 2, 2);
+    drop(sim);
+    machine.cut();
+    let (mut sim, _) = machine.open();
+    assert_eq!(read(&mut sim, PRIMARY), flushed);
+    command(&mut sim, CommandCode::Create, PairOptions::default());
+    drop(sim);
+    machine.cut();
+    let (sim, _) = machine.open();
+    assert_eq!(status(&sim), Some(PairStatus::PairedNotCopied));
+}
+
+/// Killed, and cut off, at every moment of a copy: it goes on, and its image is that of the instant.
+#[test]
+fn a_copy_goes_on_after_a_crash_at_any_moment() {
+    for cut in [false, true] {
+        for moment in 0..60_u64 {
+            let machine = Machine::new();
+            let mut sim = machine.create();
+            write(&mut sim, 0, 48, 1);
+            command(&mut sim, CommandCode::Create, PairOptions::default());
+            let image = read(&mut sim, PRIMARY);
+            command(&mut sim, CommandCode::Copy, PairOptions::default());
+            let instant = sim.now();
+            let mut written = image.clone();
+            for (no, block) in [3_u64, 17, 44].into_iter().enumerate() {
+                write(&mut sim, block, 1, 10 + no as u64);
+                let at = block as usize * 512;
+                written[at..at + 512].copy_from_slice(&fill_blocks(10 + no as u64, 1));
+            }
+            assert_eq!(answer(&mut sim, HostOp::Flush { ldev: PRIMARY }), HostReply::Done);
+            sim.run_until(instant + moment * 500_000);
+            drop(sim);
+            if cut {
+                machine.cut();
+            }
+            let (mut sim, _) = machine.open();
+            let limit: Time = sim.now() + 60_000_000_000;
+            sim.run_until(limit);
+            assert_eq!(status(&sim), Some(PairStatus::Copied), "moment {moment}");
+            assert!(read(&mut sim, SECONDARY) == image, "moment {moment}, cut {cut}: the image");
+            assert!(read(&mut sim, PRIMARY) == written, "moment {moment}, cut {cut}: the primary");
+        }
+    }
+}
+
+/// A log that is far smaller than what is written: it is given up behind checkpoints.
+#[test]
+fn a_small_log_is_written_round_and_round() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    let mut last = Vec::new();
+    for round in 0..200 {
+        write(&mut sim, 0, 48, round);
+        last = fill_blocks(round, 48).to_vec();
+    }
+    drop(sim);
+    let (mut sim, recovered) = machine.open();
+    assert!(recovered.records < 200, "{recovered:?}");
+    assert_eq!(read(&mut sim, PRIMARY), last);
+}

@@ -1,0 +1,195 @@
+//! The control state: the last whole checkpoint, and the changes since.
+
+use super::RecoveryError;
+use crate::checkpoint::{ControlState, KeptHome, VERSION};
+use crate::core::Core;
+use crate::record::Kind;
+use crate::schedule::KeptSchedules;
+use diptych_cha::GroupName;
+use diptych_dka::Extent;
+use diptych_format::{BackingId, LdevId};
+use diptych_log::Sequence;
+use diptych_shared::{Change, SharedMemory, State, Volume};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// A record of control: sequence, kind, head, payload.
+type ControlRecord = (Sequence, Kind, Vec<u8>, Vec<u8>);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Control {
+    shared: SharedMemory,
+    homes: BTreeMap<BackingId, Extent>,
+    groups: Vec<(GroupName, Vec<(LdevId, LdevId)>)>,
+    schedules: KeptSchedules,
+    sequence: u64,
+    next_backing: u64,
+    changes: u64,
+}
+
+/// A checkpoint in parts.
+#[derive(Debug)]
+struct Parts {
+    begin: Sequence,
+    bytes: Vec<u8>,
+}
+
+fn decode<T: DeserializeOwned>(
+    sequence: Sequence,
+    kind: Kind,
+    bytes: &[u8],
+) -> Result<T, RecoveryError> {
+    let kind = kind as u16;
+    postcard::from_bytes(bytes).map_err(|_| RecoveryError::Record { sequence, kind })
+}
+
+impl Control {
+    /// Reads it from the records of a log that begins at `first`.
+    pub(super) fn of(
+        core: &Core,
+        records: Vec<ControlRecord>,
+        first: Sequence,
+    ) -> Result<Self, RecoveryError> {
+        let mut control = Self {
+            shared: SharedMemory::new(core.config.limits),
+            homes: BTreeMap::new(),
+            groups: Vec::new(),
+            schedules: KeptSchedules::default(),
+            sequence: 1,
+            next_backing: 1,
+            changes: 0,
+        };
+        let begin = match last_checkpoint(&records)? {
+            Some((begin, state)) => {
+                control.start_from(begin, state)?;
+                begin
+            }
+            None if first == Sequence(1) => first,
+            None => return Err(RecoveryError::NoCheckpoint { first }),
+        };
+        for (sequence, kind, head, _) in records {
+            if sequence >= begin {
+                control.apply(sequence, kind, &head)?;
+            }
+        }
+        Ok(control)
+    }
+
+    fn start_from(&mut self, sequence: Sequence, state: ControlState) -> Result<(), RecoveryError> {
+        let restored = self.shared.restore(state.shared);
+        restored.map_err(|source| RecoveryError::State { sequence, source })?;
+        self.homes = state.homes.into_iter().map(place).collect();
+        (self.groups, self.schedules) = (state.groups, state.schedules);
+        (self.sequence, self.next_backing) = (state.sequence, state.next_backing);
+        Ok(())
+    }
+
+    fn apply(&mut self, sequence: Sequence, kind: Kind, head: &[u8]) -> Result<(), RecoveryError> {
+        let failed = |source| RecoveryError::Change { sequence, source };
+        match kind {
+            Kind::Changes => {
+                let (of, changes): (LdevId, Vec<Change>) = decode(sequence, kind, head)?;
+                for change in changes {
+                    self.sequence = self.sequence.max(image_of(&change) + 1);
+                    self.shared.replay(of, change).map_err(failed)?;
+                    self.changes += 1;
+                }
+            }
+            Kind::VolumeAdded => {
+                let (volume, home): (Volume, Option<KeptHome>) = decode(sequence, kind, head)?;
+                self.next_backing = self.next_backing.max(u64::from(volume.backing.0) + 1);
+                self.homes.extend(home.map(place));
+                self.shared.replay_volume_added(volume).map_err(failed)?;
+            }
+            Kind::VolumeRemoved => {
+                let (ldev, backing): (LdevId, BackingId) = decode(sequence, kind, head)?;
+                self.shared.replay_volume_removed(ldev).map_err(failed)?;
+                self.homes.remove(&backing);
+            }
+            Kind::Groups => self.groups = decode(sequence, kind, head)?,
+            Kind::Schedules => self.schedules = decode(sequence, kind, head)?,
+            Kind::CheckpointBegin | Kind::CheckpointPart | Kind::CheckpointEnd => {}
+            Kind::Write | Kind::Zeros | Kind::Discard | Kind::Copy => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_count(&self) -> u64 {
+        self.changes
+    }
+
+    /// Gives all of it to the unit. Returns its volumes and pairs.
+    pub(super) fn restore(&mut self, core: &Core) -> Result<State, RecoveryError> {
+        let (state, ()) = self.shared.snapshot(|| ());
+        for volume in state.volumes.iter().filter(|volume| !volume.metadata_only) {
+            let Volume { ldev, backing, geometry, .. } = *volume;
+            let extent = self.homes.get(&backing);
+            let extent = *extent.ok_or(RecoveryError::NoHome { ldev, backing })?;
+            let restored = core.groups.restore(backing, geometry, extent);
+            restored.map_err(|source| RecoveryError::Home { ldev, source })?;
+        }
+        let restored = core.shared.restore(state.clone());
+        restored.map_err(|source| RecoveryError::State { sequence: Sequence(0), source })?;
+        *core.consistency_groups.lock() = std::mem::take(&mut self.groups).into_iter().collect();
+        core.scheduler.lock().schedules.restore(std::mem::take(&mut self.schedules));
+        core.numbers_from(self.sequence, self.next_backing);
+        Ok(state)
+    }
+}
+
+fn place((backing, drive, base): KeptHome) -> (BackingId, Extent) {
+    (backing, Extent { drive, base })
+}
+
+/// The number of the image that a change makes.
+fn image_of(change: &Change) -> u64 {
+    match change {
+        Change::Copy { image, .. } | Change::Exchange { freeze: Some(image), .. } => image.0,
+        Change::AddPair(pair) => pair.image.0,
+        _ => 0,
+    }
+}
+
+/// The last checkpoint that has its end, and the record at which it stands.
+fn last_checkpoint(
+    records: &[ControlRecord],
+) -> Result<Option<(Sequence, ControlState)>, RecoveryError> {
+    let mut parts: Option<Parts> = None;
+    let mut whole: Option<(Sequence, Sequence, Vec<u8>)> = None;
+    for (sequence, kind, head, payload) in records {
+        let (sequence, kind) = (*sequence, *kind);
+        match kind {
+            Kind::CheckpointBegin => {
+                let found: u16 = decode(sequence, kind, head)?;
+                if found > VERSION {
+                    return Err(RecoveryError::Version { found, known: VERSION });
+                }
+                parts = Some(Parts { begin: sequence, bytes: Vec::new() });
+            }
+            Kind::CheckpointPart => {
+                let (begin, start): (u64, u64) = decode(sequence, kind, head)?;
+                let fits = |parts: &&mut Parts| {
+                    parts.begin.0 == begin && parts.bytes.len() as u64 == start
+                };
+                if let Some(parts) = parts.as_mut().filter(fits) {
+                    parts.bytes.extend_from_slice(payload);
+                }
+            }
+            Kind::CheckpointEnd => {
+                let (begin, total): (u64, u64) = decode(sequence, kind, head)?;
+                let fits =
+                    |parts: &Parts| parts.begin.0 == begin && parts.bytes.len() as u64 >= total;
+                if let Some(parts) = parts.take().filter(fits) {
+                    whole = Some((parts.begin, sequence, parts.bytes));
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some((begin, end, bytes)) = whole else { return Ok(None) };
+    // Behind the state there are zeros, up to a whole block.
+    let (state, _) = postcard::take_from_bytes(&bytes)
+        .map_err(|_| RecoveryError::Record { sequence: end, kind: Kind::CheckpointEnd as u16 })?;
+    Ok(Some((begin, state)))
+}
