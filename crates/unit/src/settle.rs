@@ -13,7 +13,7 @@ use crate::{Effect, Event, Mailbox};
 use diptych_dka as dka;
 use diptych_format::{BackingId, BlockNo, BlockRange, LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair};
-use diptych_sync::{Arc, mutant};
+use diptych_sync::Arc;
 
 /// The settle job of one pair.
 pub(crate) async fn settle(running: Settling) {
@@ -85,13 +85,9 @@ async fn settle_pair(m: &Mailbox, core: &Core, primary: LdevId, id: PairId) {
     let Ok(Some(flushed)) = seen else { return };
     let Some(home) = core.groups.home(flushed.backing) else { return };
     let flush = dka::Op::Flush { drive: home.drive() };
-    let done = if mutant::removed("flush-before-settled") {
-        Ok(())
-    } else {
-        match m.perform(Effect::Disk(flush)).await {
-            Event::Disk(done) => done.result,
-            Event::Transfer(_) | Event::Log(_) => panic!("another's answer to a drive request"),
-        }
+    let done = match m.perform(Effect::Disk(flush)).await {
+        Event::Disk(done) => done.result,
+        Event::Transfer(_) | Event::Log(_) => panic!("another's answer to a drive request"),
     };
     let settled = core.shared.with_family(primary, |family| {
         if done.is_err() {
