@@ -43,6 +43,27 @@ impl Claim {
         self.family.visit(body)
     }
 
+    /// Runs `body` on the states of several families, in the order of the claims, with all of them
+    /// locked: what it does to them is of one instant. Each family's changes are recorded by themselves
+    /// unless the body [takes](FamilyState::take_changes) them. No other lock of shared memory may be
+    /// asked for in it.
+    ///
+    /// # Panics
+    ///
+    /// If the claims are not ascending by family.
+    pub fn with_all<R>(claims: &[&Self], body: impl FnOnce(&mut [&mut FamilyState]) -> R) -> R {
+        let ascending = claims.windows(2).all(|two| two[0].family.id < two[1].family.id);
+        assert!(ascending, "families are locked in the order of their ids");
+        let mut locked: Vec<_> = claims.iter().map(|claim| claim.family.state.lock()).collect();
+        let mut states: Vec<&mut FamilyState> =
+            locked.iter_mut().map(|state| &mut **state).collect();
+        let result = body(&mut states);
+        for (claim, state) in claims.iter().zip(states) {
+            claim.family.visit_locked(state, |_| ());
+        }
+        result
+    }
+
     /// Gives the tracks back. Returns the owners who hold a claim now.
     ///
     /// # Panics

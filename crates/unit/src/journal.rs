@@ -154,6 +154,17 @@ impl Journal {
         Some(Put { end: sequences.end, bytes })
     }
 
+    /// Puts what was changed in this visit to several families, as one group.
+    pub(crate) fn put_all(&self, families: &mut [&mut FamilyState]) {
+        let Some(on) = &self.on else { return };
+        let changed = |family: &mut &mut FamilyState| {
+            let changes = family.take_changes();
+            let of = family.volumes().first().filter(|_| !changes.is_empty())?.ldev;
+            Some(record::changes(of, &changes))
+        };
+        on.log.put(families.iter_mut().filter_map(changed).collect());
+    }
+
     /// Puts a record that speaks of no family.
     pub(crate) fn put_control(&self, kind: Kind, value: &impl serde::Serialize) {
         if let Some(on) = &self.on {

@@ -6,6 +6,7 @@ use crate::drain::Drain;
 use crate::held::{Held, NotHeld, Once};
 use diptych_cha::Refusal;
 use diptych_format::{FamilyId, LdevId, TrackNo, TrackRange};
+use diptych_shared::{Claim, FamilyState};
 use diptych_sync::mutant;
 use std::collections::BTreeMap;
 
@@ -82,9 +83,30 @@ impl<'m> Families<'m> {
         self.held.get(&family_of(self.core, ldev).ok()?)
     }
 
+    /// Looks at, or changes, all of them at one instant; the changes are one group in the log.
+    pub(crate) fn with_all<R>(&self, body: impl FnOnce(&mut Locked<'_, '_>) -> R) -> R {
+        let claims: Vec<&Claim> = self.held.values().map(Held::as_claim).collect();
+        Claim::with_all(&claims, |states| {
+            let result = body(&mut Locked(states));
+            self.core.journal.put_all(states);
+            result
+        })
+    }
+
     /// The claims, in ascending order of their families.
     pub(super) fn into_held(self) -> impl Iterator<Item = Held<'m>> {
         self.held.into_values()
+    }
+}
+
+/// Families that are locked together.
+pub(crate) struct Locked<'a, 'f>(&'a mut [&'f mut FamilyState]);
+
+impl Locked<'_, '_> {
+    /// The family of one of the volumes.
+    pub(crate) fn of(&mut self, ldev: LdevId) -> &mut FamilyState {
+        let found = self.0.iter_mut().find(|family| family.volume(ldev).is_some());
+        found.expect("the family of every volume named is claimed")
     }
 }
 

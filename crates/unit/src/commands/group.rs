@@ -5,7 +5,7 @@
 //! after it.
 
 use super::Asked;
-use super::families::Families;
+use super::families::{Families, Locked};
 use super::on_pair::{apply, change_of};
 use crate::Mailbox;
 use crate::core::Core;
@@ -89,12 +89,14 @@ async fn carry_out(
     for asked in asked {
         let planned = plan_pair(core, asked, &families, &plan)?;
         if mutant::removed("plan-before-change") {
-            carry_out_one(m, core, planned.clone(), &families);
+            let one = |all: &mut Locked<'_, '_>| carry_out_one(m, core, planned.clone(), all);
+            families.with_all(one);
         }
         plan.push(planned);
     }
-    let pairs = plan.into_iter().map(|planned| carry_out_one(m, core, planned, &families));
-    let pairs = pairs.collect();
+    let pairs = families.with_all(|all| {
+        plan.into_iter().map(|planned| carry_out_one(m, core, planned, all)).collect()
+    });
     core.journal.commit(m).await.map_err(|_| refused(Refusal::Stopping))?;
     drop(families);
     Ok(GroupOutcome::Accepted { pairs, barrier_ns: m.now().ns_since(began) })
@@ -151,26 +153,25 @@ fn carry_out_one(
     m: &Mailbox,
     core: &Core,
     planned: Planned,
-    families: &Families<'_>,
+    families: &mut Locked<'_, '_>,
 ) -> GroupedPair {
     let Planned { asked, pair, from, change, .. } = planned;
-    families.of(asked.primary).with(|family| {
-        // A destage that fails claims nothing: it may have suspended the pair after the plan was made,
-        // as it may right after the command.
-        let met = family.pair(pair).expect("a pair is deleted only under the whole claim").status;
-        let change = if met == from {
-            Some(change)
-        } else {
-            change_of(core, family, &asked, pair, met).ok().flatten()
-        };
-        let now = match change {
-            Some(change) => apply(m, core, family, &asked, pair, change),
-            None => family.pair(pair).expect("the pair is still there"),
-        };
-        let to = now.status;
-        asked.accepted(m, core, now, Some(from), Some(to));
-        GroupedPair { pair, from, to }
-    })
+    let family = families.of(asked.primary);
+    // A destage that fails claims nothing: it may have suspended the pair after the plan was made, as it
+    // may right after the command.
+    let met = family.pair(pair).expect("a pair is deleted only under the whole claim").status;
+    let change = if met == from {
+        Some(change)
+    } else {
+        change_of(core, family, &asked, pair, met).ok().flatten()
+    };
+    let now = match change {
+        Some(change) => apply(m, core, family, &asked, pair, change),
+        None => family.pair(pair).expect("the pair is still there"),
+    };
+    let to = now.status;
+    asked.accepted(m, core, now, Some(from), Some(to));
+    GroupedPair { pair, from, to }
 }
 
 #[cfg(test)]
@@ -217,7 +218,7 @@ mod tests {
         let pair = planned.pair;
         let fails = Change::Suspend { pair, all_different: false };
         core.shared.with_family(PRIMARY, |family| family.change(fails)).expect("a family");
-        let done = carry_out_one(&m, core, planned, &families);
+        let done = families.with_all(|all| carry_out_one(&m, core, planned, all));
         assert_eq!(done, GroupedPair { pair, from: PairStatus::PairedNotCopied, to: expected });
     }
 

@@ -41,13 +41,16 @@ pub(super) async fn rotate(m: &Mailbox, core: &Core, tick: &Tick) -> Result<(), 
         drop(families);
         families = Families::claim(m, core, &primaries, None).await?;
     }
-    for Taken { primary, pair } in pairs {
-        let held = families.of(primary);
-        if mutant::removed("tick-one-visit") {
-            held.with(|family| resync(family, pair));
+    if mutant::removed("tick-one-visit") {
+        for Taken { primary, pair } in &pairs {
+            families.of(*primary).with(|family| resync(family, *pair));
         }
-        held.with(|family| image(m, core, family, tick, pair));
     }
+    families.with_all(|all| {
+        for Taken { primary, pair } in pairs {
+            image(m, core, all.of(primary), tick, pair);
+        }
+    });
     core.scheduler.lock().schedules.taken(tick.id, tick.due);
     core.put_schedules();
     core.journal.commit(m).await.map_err(|_| Refusal::Stopping)
