@@ -55,7 +55,7 @@ fn every_broken_rule_is_found() {
     accept-without-flush            7  I5: a volume does not hold what was acknowledged
     accept-keeps-records            9  I1: a read hits what is not the volume's content
     protects-first-pair             5  I1: the image is not the primary at the copy command
-    restore-forgets-siblings       10  I2: primary and secondary differ, and no map says so
+    restore-forgets-siblings       11  I2: primary and secondary differ, and no map says so
     restore-beside-copy             7  a map contradicts the status
     copies-from-unsplit             3  I5: a volume counts as defined and holds nobody's data
     suspend-trusts-first-level     13  I5: a volume does not hold what was acknowledged

@@ -142,7 +142,8 @@ impl Rules {
                     next.drive[volume][track] = TORN;
                     next.maybe[volume][track] = 0;
                 }
-                if self.is_given_up(next, volume, track) {
+                // With a broken rule the way is shown, and is to be as it would be.
+                if self.broken.is_none() && self.is_given_up(next, volume, track) {
                     next.drive[volume][track] = TORN;
                     next.maybe[volume][track] = 0;
                     let State { slot, log, destage, .. } = next;

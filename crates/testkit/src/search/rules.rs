@@ -156,7 +156,7 @@ const fn small(name: &'static str, shape: Shape, tracks: usize, commands: u8) ->
         writes: 2,
         commands,
         crashes: 1,
-        errors: matches!(shape, Shape::Pair) as u8,
+        errors: (tracks == 1 && matches!(shape, Shape::Pair)) as u8,
         quick: tracks == 1 && matches!(shape, Shape::Pair),
         survivors: Survivors::Torn,
         losses: tracks == 2,
