@@ -34,6 +34,8 @@ pub(crate) struct Engine {
 struct Queue {
     tasks: VecDeque<Task>,
     deadline: Option<Time>,
+    /// The number of the answer that the deadline is of.
+    answer: u64,
     /// Tasks that a worker is turning, and workers that ask what is due.
     running: usize,
     /// Requests submitted and not answered.
@@ -160,17 +162,18 @@ impl Engine {
         }
         let started = due.jobs.len();
         queue.tasks.extend(due.jobs.into_iter().map(Task::background));
-        let sooner = match (queue.deadline, due.next) {
-            (None, Some(_)) => true,
-            (Some(old), Some(new)) => new < old,
-            (_, None) => false,
-        };
-        // Another thread may have asked later and come here first: a deadline only moves nearer. One
-        // that comes too early costs a look.
-        if sooner || mutant::removed("deadline-only-nearer") {
-            queue.deadline = due.next;
+        let before = queue.deadline;
+        // Another thread may have asked later and come here first.
+        if due.no > queue.answer || mutant::removed("latest-answer") {
+            (queue.deadline, queue.answer) = (due.next, due.no);
         }
+        let sooner = queue.deadline.is_some_and(|new| before.is_none_or(|old| new < old));
+        // What was due is not any more: nobody comes to a turn that would say so.
+        let is_idle = before.is_some() && queue.is_idle();
         drop(queue);
+        if is_idle {
+            self.idle.notify_all();
+        }
         if started > 1 || (sooner && started > 0) {
             self.changed.notify_all();
         } else if started > 0 || sooner {

@@ -8,6 +8,7 @@ use diptych_rt::{Clock, Rt, RtConfig};
 use diptych_shared::{Pace, PairOptions, PairStatus};
 use diptych_sync::thread;
 use diptych_unit::{Plant, Schedule, Scope, Unit, UnitConfig, Utc, When};
+use std::sync::mpsc;
 use std::time::Duration;
 
 const PRIMARY: LdevId = LdevId::new(0, 0);
@@ -147,5 +148,42 @@ fn a_copy_at_its_time() {
     assert_eq!(images.len(), 1);
     assert!(images[0].complete && images[0].utc >= tomorrow, "{images:?}");
     assert_eq!(read(&rt, SECONDARY)[..128 * 512], [7; 128 * 512]);
+    rt.stop();
+}
+
+/// What was due and is not any more is not waited for, be it asked before or after.
+#[test]
+fn a_schedule_that_was_taken_back_keeps_nobody() {
+    let rt = unit(100);
+    command(&rt, CommandCode::Create);
+    let scope = Scope::Pair { primary: PRIMARY, secondary: SECONDARY };
+    let tomorrow = Schedule::new(scope, When::At(Utc::from_seconds(24 * 3_600)));
+    for taken_back_first in [true, false] {
+        let id = rt.unit().add_schedule(tomorrow.clone(), rt.now()).unwrap();
+        rt.ask_due();
+        let take_back = || {
+            rt.unit().remove_schedule(id, rt.now()).unwrap();
+            rt.ask_due();
+        };
+        if taken_back_first {
+            take_back();
+        }
+        let (told, idle) = mpsc::channel();
+        let waiter = thread::spawn({
+            let rt = rt.clone();
+            move || {
+                rt.wait_idle();
+                told.send(())
+            }
+        });
+        if !taken_back_first {
+            let early = idle.recv_timeout(Duration::from_millis(50));
+            assert!(early.is_err(), "something is due tomorrow");
+            take_back();
+        }
+        let in_time = idle.recv_timeout(Duration::from_secs(30));
+        assert!(in_time.is_ok(), "taken back first: {taken_back_first}");
+        waiter.join().unwrap().unwrap();
+    }
     rt.stop();
 }

@@ -30,6 +30,7 @@ pub(crate) struct Scheduler {
     pub(crate) schedules: Schedules,
     copiers: BTreeMap<PairId, Copier>,
     copiers_started: u64,
+    answers: u64,
     /// Copiers with a limit.
     limited: usize,
     destages: Destages,
@@ -50,6 +51,7 @@ impl Scheduler {
             schedules,
             copiers: BTreeMap::new(),
             copiers_started: 0,
+            answers: 0,
             limited: 0,
             destages: Destages::default(),
             settles: Settles::default(),
@@ -57,6 +59,12 @@ impl Scheduler {
             settings,
             waits,
         }
+    }
+
+    /// The number of an answer to what is due: in the order in which they are true.
+    pub(crate) fn next_answer(&mut self) -> u64 {
+        self.answers += 1;
+        self.answers
     }
 
     /// The pair is to be copied from now on, with these options.

@@ -36,6 +36,9 @@ pub struct Due {
     pub wakes: Wakes,
     /// When to ask again, if nothing happens before.
     pub next: Option<Time>,
+    /// Counts the answers: of two, `next` of the one with the higher number holds, whichever a driver
+    /// comes to first.
+    pub no: u64,
 }
 
 /// The control unit. A handle: clones are the same unit.
@@ -349,6 +352,7 @@ impl Unit {
         let deadlines =
             [lanes_next, settles_next, scheduler.destage_at(), scheduler.schedules.next_at()];
         let next = deadlines.into_iter().flatten().min();
+        let no = scheduler.next_answer();
         drop(scheduler);
         let mut jobs = Vec::with_capacity(ticks.len() + turns.len() + destages);
         for due in ticks {
@@ -376,7 +380,7 @@ impl Unit {
         }
         let (wakes, drains_next) = end_late(core, now);
         let next = next.into_iter().chain(drains_next).min();
-        Due { jobs, wakes, next }
+        Due { jobs, wakes, next, no }
     }
 }
 

@@ -31,7 +31,7 @@ fn a_rest_is_not_forgotten() {
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
         floor: 1_700,
-        mutants: &[Mutant { name: "deadline-only-nearer", dies_by: "invariant I6" }],
+        mutants: &[Mutant { name: "latest-answer", dies_by: "invariant I6" }],
     }
     .check(|| {
         let world = World::new(Shape { copy_rest_ns: 100, tracks: 2, ..Shape::THREE });

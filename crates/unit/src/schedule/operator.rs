@@ -47,7 +47,8 @@ impl Unit {
         Ok(id)
     }
 
-    /// Takes a schedule back. A tick that is under way ends by itself; images stay.
+    /// Takes a schedule back. A tick that is under way ends by itself; images stay. A driver that asks
+    /// [`Unit::due`] afterwards waits for its next tick no more.
     ///
     /// # Errors
     ///
