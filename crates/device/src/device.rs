@@ -41,6 +41,13 @@ pub trait Device: Send + Sync + fmt::Debug {
     ///
     /// [`DeviceError::FlushFailed`]: some of these writes may be lost, and the drive with them.
     fn flush(&self) -> Result<(), DeviceError>;
+
+    /// How much longer than others the requests took that ended since this was last asked, in
+    /// nanoseconds: of a drive that is slow by a plan. Nobody sleeps for it; who has time under
+    /// control lets it pass.
+    fn take_delay_ns(&self) -> u64 {
+        0
+    }
 }
 
 macro_rules! forward {
@@ -63,6 +70,10 @@ macro_rules! forward {
 
         fn flush(&self) -> Result<(), DeviceError> {
             (**self).flush()
+        }
+
+        fn take_delay_ns(&self) -> u64 {
+            (**self).take_delay_ns()
         }
     };
 }

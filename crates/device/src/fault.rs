@@ -131,11 +131,6 @@ impl<D: Device> Fault<D> {
         self.bay().state.lock().rules.push(rule, self.shelf.len())
     }
 
-    /// The delay of the requests since this was last asked, in nanoseconds.
-    pub fn take_delay_ns(&self) -> u64 {
-        std::mem::take(&mut self.bay().state.lock().delay_ns)
-    }
-
     /// The latest 1,024 faults that struck, the oldest first.
     pub fn events(&self) -> Vec<FaultEvent> {
         self.bay().state.lock().events.to_vec()
@@ -215,6 +210,12 @@ impl<D: Device> Device for Fault<D> {
             Err(error) => Err(error),
             Ok(()) => drive.flush(),
         }
+    }
+
+    fn take_delay_ns(&self) -> u64 {
+        let Bay { drive, state } = self.bay();
+        let own_ns = std::mem::take(&mut state.lock().delay_ns);
+        own_ns.saturating_add(drive.take_delay_ns())
     }
 }
 

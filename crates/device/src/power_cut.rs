@@ -187,6 +187,10 @@ impl<D: Device> Device for PowerCut<D> {
         self.write_through(&mut state)?;
         self.drive.flush()
     }
+
+    fn take_delay_ns(&self) -> u64 {
+        self.drive.take_delay_ns()
+    }
 }
 
 impl<D: Device> fmt::Debug for PowerCut<D> {

@@ -129,6 +129,10 @@ impl<D: Device> Device for Trace<D> {
     fn flush(&self) -> Result<(), DeviceError> {
         self.record(Op::Flush, SectorNo(0), 0, self.drive.flush())
     }
+
+    fn take_delay_ns(&self) -> u64 {
+        self.drive.take_delay_ns()
+    }
 }
 
 impl<D: Device> fmt::Debug for Trace<D> {

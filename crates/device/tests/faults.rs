@@ -4,7 +4,7 @@
 
 use diptych_device::{
     Device, DeviceError, Fault, FaultEffect, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op,
-    PlanError, SectorRange, Trace,
+    PlanError, PowerCut, SectorRange, Trace,
 };
 use diptych_format::{DriveNo, SectorNo};
 use insta::assert_snapshot;
@@ -243,6 +243,12 @@ fn delays_add_up_until_they_are_taken() {
     write(&drive, 0, "a").unwrap();
     drive.flush().unwrap();
     assert_eq!(drive.take_delay_ns(), u64::MAX);
+    // Wrappers hand it on.
+    let slow = FaultRule::new(Op::Read, FaultKind::Slow { delay_ns: 7 });
+    let drive = Fault::new(MemoryDrive::new(8), slow.into()).unwrap();
+    let drive: Box<dyn Device> = Box::new(Trace::new(PowerCut::new(drive, 8), 8));
+    drive.read_at(SectorNo(0), &mut [IoSliceMut::new(&mut [0; 512])]).unwrap();
+    assert_eq!([drive.take_delay_ns(), drive.take_delay_ns()], [7, 0]);
 }
 
 #[test]

@@ -97,6 +97,16 @@ impl Drives {
         drive.fence(done)
     }
 
+    /// How much longer than others the requests to a drive took since this was last asked, in
+    /// nanoseconds ([`Device::take_delay_ns`]).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such drive.
+    pub fn take_delay_ns(&self, drive: DriveNo) -> u64 {
+        self.drives[usize::from(drive.0)].device.take_delay_ns()
+    }
+
     /// Whether a request to the drive timed out.
     ///
     /// # Panics

@@ -6,12 +6,21 @@ use crate::slab::Slab;
 use crate::task::Task;
 use crate::trace::{Trace, Traced};
 use crate::{Costs, Perform, ResourceUse, SimConfig, SplitMix64};
-use diptych_format::{OwnerId, Time, Work};
+use diptych_format::{OwnerId, Resource, Time, Work};
 use diptych_unit::{Effect, Event, Plant, Reply};
 
 /// One effect of a batch.
 #[derive(Debug)]
-enum Part {
+struct Part {
+    state: State,
+    resource: Resource,
+    /// The delays of its resource that its end was planned with.
+    slipped_ns: u64,
+}
+
+/// How far an effect is.
+#[derive(Debug)]
+enum State {
     /// Queued and not performed: dropped here, it never happens.
     Queued(Effect, Work),
     /// Performed, and its resource is still busy with it or it waits for the others of its batch.
@@ -100,7 +109,6 @@ impl Hardware {
             let work = self.plant.work(&effect);
             let turn = self.servers.queue(&work, self.costs.of(&work), context.now);
             let index = u32::try_from(index).expect("fewer than 2^32 effects in a batch");
-            context.agenda.plan(turn.end, Planned::Effect { place, index });
             context.trace.record(context.now, owner, || Traced::Asks {
                 resource: work.resource,
                 bytes: work.bytes,
@@ -108,10 +116,25 @@ impl Hardware {
                 start: turn.start,
                 end: turn.end,
             });
-            parts.push(self.perform_or_put_off(owner, effect, work, &mut context));
+            let slipped_ns = self.servers.slipped_ns(work.resource);
+            let state = self.perform_or_put_off(owner, effect, work, &mut context);
+            let end = match self.delay_of(work.resource) {
+                0 => turn.end,
+                delay_ns => self.servers.delay_last(work.resource, delay_ns),
+            };
+            context.agenda.plan(end, Planned::Effect { place, index });
+            parts.push(Part { state, resource: work.resource, slipped_ns });
         }
         self.batches.get_mut(place).parts = parts;
         None
+    }
+
+    /// How much longer than planned the requests to a drive took that were performed just now.
+    fn delay_of(&self, resource: Resource) -> u64 {
+        match resource {
+            Resource::Drive(drive) => self.plant.drives().take_delay_ns(drive),
+            Resource::Drr(_) | Resource::Log => 0,
+        }
     }
 
     fn perform_or_put_off(
@@ -120,7 +143,7 @@ impl Hardware {
         effect: Effect,
         work: Work,
         context: &mut Context<'_>,
-    ) -> Part {
+    ) -> State {
         let at_once = match self.perform {
             Perform::AtSubmit => true,
             Perform::AtCompletion => false,
@@ -132,7 +155,7 @@ impl Hardware {
         if self.perform == Perform::Seeded {
             self.servers.put_off(&work);
         }
-        Part::Queued(effect, work)
+        State::Queued(effect, work)
     }
 
     fn perform(
@@ -141,44 +164,62 @@ impl Hardware {
         effect: Effect,
         work: Work,
         context: &mut Context<'_>,
-    ) -> Part {
+    ) -> State {
         context.trace.record(context.now, owner, || Traced::Performed(work.resource));
-        Part::Performed(self.plant.perform(effect))
+        State::Performed(self.plant.perform(effect))
     }
 
-    /// A resource is done with an effect. Gives the task back, answered, if it was the last of its
-    /// batch (join).
+    /// A resource is done with an effect, if it took no longer than planned. Gives the task back,
+    /// answered, if it was the last of its batch (join).
     pub(crate) fn complete(
         &mut self,
         place: u32,
         index: u32,
         mut context: Context<'_>,
     ) -> Option<Task> {
+        if let Some(end) = self.not_yet(place, index, context.now) {
+            context.agenda.plan(end, Planned::Effect { place, index });
+            return None;
+        }
         let batch = self.batches.get_mut(place);
-        batch.left -= 1;
-        let left = batch.left;
         let part = &mut batch.parts[index as usize];
-        if matches!(part, Part::Queued(..)) {
-            let owner = batch.task.owner();
-            let Part::Queued(effect, work) = std::mem::replace(part, Part::Taken) else {
+        if matches!(part.state, State::Queued(..)) {
+            let (owner, resource) = (batch.task.owner(), part.resource);
+            let State::Queued(effect, work) = std::mem::replace(&mut part.state, State::Taken)
+            else {
                 unreachable!("it was just matched")
             };
             if self.perform == Perform::Seeded {
                 self.servers.caught_up(&work);
             }
             let performed = self.perform(owner, effect, work, &mut context);
-            self.batches.get_mut(place).parts[index as usize] = performed;
+            self.batches.get_mut(place).parts[index as usize].state = performed;
+            let delay_ns = self.delay_of(resource);
+            if delay_ns > 0 {
+                self.servers.delay_first(resource, delay_ns);
+                return self.complete(place, index, context);
+            }
         }
-        if left > 0 {
+        let batch = self.batches.get_mut(place);
+        batch.left -= 1;
+        if batch.left > 0 {
             return None;
         }
         let Batch { mut task, mut parts, .. } = self.batches.remove(place);
-        let event = |part| match part {
-            Part::Performed(event) => event,
-            Part::Queued(..) | Part::Taken => panic!("a batch ends when all of it is performed"),
+        let event = |part: Part| match part.state {
+            State::Performed(event) => event,
+            State::Queued(..) | State::Taken => panic!("a batch ends when all of it is performed"),
         };
         task.answer(Reply::Events(parts.drain(..).map(event).collect()));
         self.spare.push(parts);
         Some(task)
+    }
+
+    /// When the resource will be done with an effect, if it was delayed since that was planned.
+    fn not_yet(&mut self, place: u32, index: u32, now: Time) -> Option<Time> {
+        let part = &mut self.batches.get_mut(place).parts[index as usize];
+        let slipped_ns = self.servers.slipped_ns(part.resource);
+        let later_ns = slipped_ns - std::mem::replace(&mut part.slipped_ns, slipped_ns);
+        (later_ns > 0).then(|| now + later_ns)
     }
 }

@@ -28,6 +28,8 @@ impl ResourceUse {
 struct Server {
     used: ResourceUse,
     next_free: Time,
+    /// So much later than planned is done what was queued before the latest delay.
+    slipped_ns: u64,
     /// Sectors of requests that are queued and not performed.
     unperformed: Vec<Range<u64>>,
 }
@@ -35,7 +37,7 @@ struct Server {
 impl Server {
     fn new(resource: Resource) -> Self {
         let used = ResourceUse { resource, busy_ns: 0, requests: 0, bytes: 0 };
-        Self { used, next_free: Time::ZERO, unperformed: Vec::new() }
+        Self { used, next_free: Time::ZERO, slipped_ns: 0, unperformed: Vec::new() }
     }
 }
 
@@ -81,10 +83,30 @@ impl Servers {
         let start = server.next_free.max(now);
         let end = start + cost_ns;
         server.next_free = end;
-        server.used.busy_ns += cost_ns;
+        server.used.busy_ns = server.used.busy_ns.saturating_add(cost_ns);
         server.used.requests += 1;
         server.used.bytes += work.bytes;
         Turn { start, end }
+    }
+
+    /// The request queued last takes longer than planned; returns when it is done.
+    pub(crate) fn delay_last(&mut self, resource: Resource, delay_ns: u64) -> Time {
+        let server = self.server(resource);
+        server.next_free = server.next_free + delay_ns;
+        server.used.busy_ns = server.used.busy_ns.saturating_add(delay_ns);
+        server.next_free
+    }
+
+    /// The request that is at the head takes longer than planned: all behind it are done later.
+    pub(crate) fn delay_first(&mut self, resource: Resource, delay_ns: u64) {
+        self.delay_last(resource, delay_ns);
+        let server = self.server(resource);
+        server.slipped_ns = server.slipped_ns.saturating_add(delay_ns);
+    }
+
+    /// So much later than planned at the beginning is done what is queued now, all delays together.
+    pub(crate) fn slipped_ns(&mut self, resource: Resource) -> u64 {
+        self.server(resource).slipped_ns
     }
 
     /// Whether a request that is queued and not performed reaches sectors of this one.
@@ -169,5 +191,19 @@ mod tests {
         check(&mut servers, 108, 8, false);
         servers.caught_up(&work(DRIVE, 100, 8));
         check(&mut servers, 100, 8, false);
+    }
+
+    #[test]
+    fn a_request_that_takes_longer_holds_up_those_behind_it() {
+        let mut servers = Servers::new([DriveNo(0)].into_iter());
+        let queue =
+            |servers: &mut Servers| servers.queue(&work(DRIVE, 0, 8), 10, Time::ZERO).end.ns;
+        assert_eq!([queue(&mut servers), queue(&mut servers)], [10, 20]);
+        // The second takes longer by itself; then the first does, and both are later.
+        assert_eq!(servers.delay_last(DRIVE, 5).ns, 25);
+        servers.delay_first(DRIVE, 100);
+        assert_eq!((servers.slipped_ns(DRIVE), queue(&mut servers)), (100, 135));
+        servers.delay_first(DRIVE, u64::MAX);
+        assert_eq!((servers.slipped_ns(DRIVE), queue(&mut servers)), (u64::MAX, u64::MAX));
     }
 }

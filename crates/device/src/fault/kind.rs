@@ -18,7 +18,7 @@ use std::fmt;
 /// | [`MisdirectedWrite`](Self::MisdirectedWrite) | write | yes | at the victim the logical address; at the intended place as a lost write |
 /// | [`TornWrite`](Self::TornWrite) | write | yes | the check code, where data and check fields were parted; generations across blocks |
 /// | [`StaleRead`](Self::StaleRead) | read | yes | as a lost write, until the next read |
-/// | [`Slow`](Self::Slow) | any | - | who asks for the delay |
+/// | [`Slow`](Self::Slow) | any | - | who measures, in virtual time |
 /// | [`TimeOut`](Self::TimeOut) | any | no | the error |
 /// | [`StorageFull`](Self::StorageFull) | write | no | the error |
 /// | [`Fail`](Self::Fail) | any | no | the error, from then on |
@@ -53,7 +53,7 @@ pub enum FaultKind {
     /// watched from the moment the rule is known; 65,536 sectors are remembered.
     StaleRead,
     /// The request takes longer. Nobody sleeps: the time is added to what
-    /// [`Fault::take_delay_ns`](super::Fault::take_delay_ns) returns.
+    /// [`Device::take_delay_ns`](crate::Device::take_delay_ns) returns, and passes in virtual time.
     Slow {
         /// How much longer, in nanoseconds.
         delay_ns: u64,

@@ -6,7 +6,7 @@ use crate::play::PlayError;
 use crate::play::answer::{Answer, Expect};
 use crate::play::stage::Stage;
 use crate::play::verb::{Act, Happened};
-use crate::play::words::{Ldev, LimitWord, PaceWord, PairName, Tracks};
+use crate::play::words::{Ldev, LimitWord, PaceWord, PairName, Span, Tracks};
 use diptych::cha::HostOp;
 use diptych::device::{FaultKind, FaultRule, Op, SectorRange};
 use diptych::format::{CheckArea, SectorNo, TrackNo};
@@ -70,6 +70,13 @@ pub(crate) struct PlanFault {
     nth: Option<u64>,
     #[serde(default)]
     repeated: bool,
+    /// How much longer a slow drive takes.
+    #[serde(default = "ten_ms")]
+    delay: Span,
+}
+
+fn ten_ms() -> Span {
+    Span { ns: 10_000_000 }
 }
 
 /// Ends all trouble of the drive under a volume.
@@ -88,6 +95,7 @@ enum Kind {
     LostWrite,
     TornWrite,
     StaleRead,
+    Slow,
     TimeOut,
     StorageFull,
     Fail,
@@ -102,8 +110,14 @@ enum On {
     Flush,
 }
 
+impl PlanFault {
+    fn kind(&self) -> FaultKind {
+        self.kind.of_drive(self.delay)
+    }
+}
+
 impl Kind {
-    fn of_drive(self) -> FaultKind {
+    fn of_drive(self, delay: Span) -> FaultKind {
         match self {
             Self::LatentError => FaultKind::LatentError,
             Self::BitRot => FaultKind::BitRot { bit: 0 },
@@ -111,6 +125,7 @@ impl Kind {
             // The first of its sectors alone.
             Self::TornWrite => FaultKind::TornWrite { survivors: vec![0] },
             Self::StaleRead => FaultKind::StaleRead,
+            Self::Slow => FaultKind::Slow { delay_ns: delay.ns },
             Self::TimeOut => FaultKind::TimeOut,
             Self::StorageFull => FaultKind::StorageFull,
             Self::Fail => FaultKind::Fail,
@@ -125,13 +140,13 @@ impl PlanFault {
             Some(On::Read) => Op::Read,
             Some(On::Write) => Op::Write,
             Some(On::Flush) => Op::Flush,
-            None if self.kind.of_drive().suits(Op::Read) => Op::Read,
+            None if self.kind().suits(Op::Read) => Op::Read,
             None => Op::Write,
         }
     }
 
     fn rule(&self) -> FaultRule {
-        let rule = FaultRule::new(self.op(), self.kind.of_drive()).nth(self.nth.unwrap_or(1));
+        let rule = FaultRule::new(self.op(), self.kind()).nth(self.nth.unwrap_or(1));
         if self.repeated { rule.repeated() } else { rule }
     }
 }
@@ -225,7 +240,8 @@ impl Act for PlanFault {
                 }
             }
         }
-        stage.faulty = true;
+        // Who is slow loses nothing.
+        stage.faulty |= self.kind != Kind::Slow;
         Ok(Happened::default())
     }
 }
@@ -276,7 +292,7 @@ impl fmt::Display for Accept {
 
 impl fmt::Display for PlanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fault {} on {}: {}", self.fault, self.op(), self.kind.of_drive())?;
+        write!(f, "fault {} on {}: {}", self.fault, self.op(), self.kind())?;
         option(f, "tracks", self.tracks.as_ref())?;
         option(f, "nth", self.nth.as_ref())?;
         flag(f, "repeated", self.repeated)
