@@ -56,10 +56,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     bar.finish_and_clear();
     let report = report?;
     let StormReport { splits, group_splits, images, blocks, writes, .. } = report;
-    let StormReport { protected_tracks, refused, wrong_blocks, .. } = report;
+    let StormReport { protected_tracks, refused, wrong_blocks, images_below, restores, .. } =
+        report;
     println!(
         "storm: {splits} splits, {group_splits} of them of groups ({refused} more refused), \
-         {images} images, {blocks} blocks checked, {writes} writes, {protected_tracks} tracks copied \
+         {images} images, {images_below} images of images, {restores} restores, {blocks} blocks checked, {writes} writes, {protected_tracks} tracks copied \
          before a write, {wrong_blocks} wrong blocks, seed {}, {:.3} s in the units, {:.1} s",
         args.seed,
         report.virtual_ns as f64 / 1e9,

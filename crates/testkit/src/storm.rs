@@ -3,15 +3,16 @@
 //!
 //! Small units, each drawn from a seed: several primaries, writers that write to all of them in turn
 //! (each write after the one before it was acknowledged, so that they depend on each other across
-//! volumes), and hosts that create pairs, split them, look at the images, write to them, and give them
-//! back, again and again.
+//! volumes), and hosts that create pairs, split them, look at the images, write to them, make images of
+//! them at a second level and take those back, and give them back, again and again. Some copies have
+//! limits.
 //!
 //! | noun | file |
 //! |---|---|
 //! | [`run_storm`], [`StormReport`] | here |
 //! | what a unit looks like | `layout` |
 //! | what the hosts know together | `world` |
-//! | hosts that write, hosts that split | `writer`, `splitter` |
+//! | hosts that write, hosts that split, their second level | `writer`, `splitter`, `splitter/below` |
 //! | the checker | `cut` |
 //!
 //! Invariants:
@@ -83,6 +84,10 @@ pub struct StormReport {
     pub refused: u64,
     /// Their images.
     pub images: u64,
+    /// Images of these images, at the second level, that were looked at.
+    pub images_below: u64,
+    /// Such images that were taken back.
+    pub restores: u64,
     /// Blocks of images, and of what became of them, that were compared.
     pub blocks: u64,
     /// Writes to primaries that were acknowledged.
@@ -184,6 +189,8 @@ impl StormReport {
         self.group_splits += other.group_splits;
         self.refused += other.refused;
         self.images += other.images;
+        self.images_below += other.images_below;
+        self.restores += other.restores;
         self.blocks += other.blocks;
         self.writes += other.writes;
         self.protected_tracks += other.protected_tracks;

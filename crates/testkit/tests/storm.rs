@@ -20,6 +20,8 @@ fn every_image_is_its_primary_at_one_instant() {
     assert!(report.writes > 20 * SPLITS, "{report:?}");
     assert!(report.protected_tracks > SPLITS, "{report:?}");
     assert!(report.blocks > 50 * SPLITS, "{report:?}");
+    // And a second level, and ways back.
+    assert!(report.images_below > SPLITS / 50 && report.restores > SPLITS / 50, "{report:?}");
 }
 
 #[test]

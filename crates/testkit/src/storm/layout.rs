@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub(super) primaries: usize,
     /// What is split together, again and again.
     pub(super) splits: Vec<Vec<StormPair>>,
+    /// Of each split, the volume that is to hold an image of its image, if it has one.
+    pub(super) below: Vec<Option<LdevId>>,
     pub(super) writers: usize,
     /// The most blocks of a write that are there at once or not at all.
     pub(super) chunk_blocks: u64,
@@ -62,6 +64,12 @@ impl Layout {
         for primary in 0..primaries {
             splits.extend((0..rng.usize(0..=1)).map(|_| vec![pair(primary)]));
         }
+        let mut below = |split: &Vec<StormPair>| {
+            let is_one = split.len() == 1 && rng.bool();
+            volumes += usize::from(is_one);
+            is_one.then(|| ldev(volumes as u8 - 1))
+        };
+        let below = splits.iter().map(&mut below).collect();
         let mut regions = Vec::new();
         let mut start = 0;
         while start < geometry.block_count() {
@@ -72,7 +80,7 @@ impl Layout {
         }
         let writers = rng.usize(2..=6).min(regions.len());
         let chunk_blocks = rng.u64(REGION_BLOCKS_MAX / 2..=REGION_BLOCKS_MAX);
-        Self { geometry, primaries, splits, writers, chunk_blocks, regions, volumes }
+        Self { geometry, primaries, splits, below, writers, chunk_blocks, regions, volumes }
     }
 
     /// Which writer a block of a primary belongs to.
@@ -116,6 +124,7 @@ impl Layout {
         UnitConfig {
             history_max: 100,
             copy_rest_ns: rng.u64(0..=50_000),
+            copy_floor_ns: rng.u64(100_000..=5_000_000),
             destage_jobs: rng.usize(1..=3),
             destage_batch_tracks: rng.usize(1..=8),
             destage_delay_ns: rng.u64(1..=10_000_000),

@@ -3,20 +3,24 @@
 //!
 //! One round is a list of steps, each one request; a step that meets a copy under way is repeated.
 
+mod below;
+
 use super::Flaw;
 use super::cut::{Contents, Window, WrongBlock, differences};
 use super::layout::StormPair;
 use super::world::{Shared, World, op_of, range_of, tags_of};
 use crate::Tag;
+use below::{Below, BelowStep};
 use diptych_cha::{
     Command, CommandCode, GroupCommand, GroupOutcome, HostError, HostOp, HostReply, Outcome,
     Refusal,
 };
 use diptych_format::{BlockRange, Time};
-use diptych_shared::{Pace, Pair, PairOptions, PairStatus};
+use diptych_shared::{Pace, PaceLimit, Pair, PairOptions, PairStatus};
 use diptych_sim::{Answered, Host};
 use diptych_unit::Unit;
 use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// The longest rest between two splits.
 const REST_NS_MAX: u64 = 4_000_000;
@@ -50,6 +54,7 @@ enum Step {
     Suspend(usize),
     Resync(usize),
     Delete(usize),
+    Below(BelowStep),
 }
 
 #[derive(Debug)]
@@ -59,6 +64,7 @@ pub(super) struct Splitter {
     no: usize,
     pairs: Vec<StormPair>,
     are_pairs: bool,
+    below: Option<Below>,
     /// What is left of the round; the first step is under way.
     steps: VecDeque<Step>,
     repeats: u64,
@@ -77,6 +83,7 @@ pub(super) struct Splitter {
 impl Splitter {
     pub(super) fn new(world: Shared, unit: Unit, no: usize) -> Self {
         let pairs = world.borrow().layout.splits[no].clone();
+        let below = world.borrow().layout.below[no].map(Below::new);
         Self {
             world,
             unit,
@@ -84,6 +91,7 @@ impl Splitter {
             protected: vec![0; pairs.len()],
             pairs,
             are_pairs: false,
+            below,
             steps: VecDeque::new(),
             repeats: 0,
             window: None,
@@ -98,8 +106,9 @@ impl Splitter {
         if world.splits_left == 0 {
             return VecDeque::new();
         }
-        let all = |step: fn(usize) -> Step| (0..self.pairs.len()).map(step);
-        let is_group = self.pairs.len() > 1;
+        let count = self.pairs.len();
+        let all = |step: fn(usize) -> Step| (0..count).map(step);
+        let is_group = count > 1;
         // Of a group either one command, or one for each pair.
         let each = |world: &mut World, code, step: fn(usize) -> Step| -> Vec<Step> {
             if is_group && world.rng.bool() { vec![Step::Group(code)] } else { all(step).collect() }
@@ -135,10 +144,15 @@ impl Splitter {
             steps.push(kind(pair));
         }
         steps.extend(all(Step::Ended).chain(all(Step::Compare)));
+        if self.draw_below(world, &mut steps) {
+            self.are_pairs = false;
+            return steps.into();
+        }
         self.are_pairs = world.rng.u8(..4) != 0;
         if self.are_pairs {
             steps.extend(each(world, CommandCode::Resync, Step::Resync));
         } else {
+            self.end_below(&mut steps);
             steps.extend(all(Step::Delete).chain(all(Step::Compare)));
         }
         steps.into()
@@ -172,6 +186,7 @@ impl Splitter {
             Step::Suspend(pair) => HostOp::Command(command(CommandCode::Suspend, pair)),
             Step::Resync(pair) => HostOp::Command(command(CommandCode::Resync, pair)),
             Step::Delete(pair) => HostOp::Command(command(CommandCode::Delete, pair)),
+            Step::Below(step) => self.ask_below(world, step),
             Step::Look(pair) | Step::Compare(pair) => {
                 HostOp::Read { ldev: self.pairs[pair].secondary, blocks }
             }
@@ -201,6 +216,7 @@ impl Splitter {
         let last = self.pairs.len() - 1;
         match (step, &answered.reply) {
             (Step::Rest, HostReply::Data(_)) => {}
+            (Step::Below(step), reply) => return self.take_below(world, step, reply),
             (Step::Ended(no), HostReply::Data(_)) => {
                 let pair = self.pair(no).ok_or(())?;
                 if pair.status != PairStatus::Copied {
@@ -337,7 +353,12 @@ impl Host for Splitter {
 fn draw_options(world: &mut World) -> PairOptions {
     let pace = Pace::try_from(world.rng.u8(1..=15)).expect("1 to 15");
     let (lanes, quick) = (world.rng.u8(1..=3), world.rng.bool());
-    PairOptions { pace, lanes, quick, ..PairOptions::default() }
+    let limit = match world.rng.u8(..6) {
+        0 => NonZeroU32::new(world.rng.u32(500..20_000)).map(PaceLimit::TracksPerSecond),
+        1 => NonZeroU64::new(world.rng.u64(1_000..1_000_000)).map(PaceLimit::AddedLatencyNs),
+        _ => None,
+    };
+    PairOptions { pace, lanes, quick, limit }
 }
 
 fn name(step: Step) -> &'static str {
@@ -352,5 +373,6 @@ fn name(step: Step) -> &'static str {
         Step::Suspend(_) => "a suspend command",
         Step::Resync(_) => "a resync command",
         Step::Delete(_) => "a delete command",
+        Step::Below(_) => "a step of the level below",
     }
 }
