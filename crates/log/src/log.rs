@@ -24,6 +24,18 @@ const ZEROS_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogId(pub u64);
 
+impl LogId {
+    /// Which log a device holds. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::NoLog`], [`LogError::Version`], or what the device says.
+    pub fn of_device(device: &impl Device) -> Result<Self, LogError> {
+        check_size(device, LogConfig::default())?;
+        Superblock::read(device).map(|superblock| superblock.id)
+    }
+}
+
 /// A log over a device. All of it may be used from several threads.
 ///
 /// Locks, in their order: that of a flush, that of a write, that of the queue. The last is never held over

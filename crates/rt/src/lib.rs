@@ -9,6 +9,8 @@
 //!   request to a drive a worker goes on with it, so nothing behind it on that connection waits.
 //! - Workers run lanes and destages.
 //!
+//! The files of a unit that outlives its process are a [`UnitDir`].
+//!
 //! Invariants:
 //! - A job is turned by one thread at a time.
 //! - A wake that comes before its owner is parked is kept for it: none is lost.
@@ -46,12 +48,18 @@
 
 mod clock;
 mod completion;
+mod dir_error;
 mod error;
+mod manifest;
 mod parking;
 mod rt;
 mod task;
+mod unit_dir;
 mod worker;
 
 pub use clock::Clock;
+pub use dir_error::UnitDirError;
 pub use error::RtError;
+pub use manifest::{DriveShape, UnitShape};
 pub use rt::{Rt, RtConfig};
+pub use unit_dir::{OpenedUnit, UnitDir};
