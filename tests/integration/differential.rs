@@ -39,6 +39,8 @@ fn new_unit() -> (Unit, Plant) {
     let config = UnitConfig {
         copy_rest_ns: 2_000,
         destage_delay_ns: 200_000,
+        // How much time passes between two requests is the driver's matter.
+        in_use_ns: 0,
         ..UnitConfig::with_cache(40, BLOCKS_PER_TRACK as usize * 512)
     };
     (Unit::new(config, &plant).expect("a valid size"), plant)

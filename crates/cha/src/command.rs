@@ -371,6 +371,12 @@ pub enum Refusal {
         /// The volume.
         ldev: LdevId,
     },
+    /// A host uses the volume that is to become a secondary.
+    #[error("volume {ldev} is in use: a host wrote it a short time ago")]
+    InUse {
+        /// The secondary named.
+        ldev: LdevId,
+    },
     /// A pair of a primary that is being restored.
     #[error("the pair is restoring: wait for its end")]
     Restoring,

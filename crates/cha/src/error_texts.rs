@@ -38,6 +38,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::NotForGroups,
         Refusal::GroupSize { asked: 0, most: 4096 },
         Refusal::GroupConflict { ldev: LDEV },
+        Refusal::InUse { ldev: LDEV },
     ]
 }
 
@@ -134,6 +135,7 @@ fn refusals_say() {
     NotForGroups          pairs are created and deleted one by one
     GroupSize             a group command has 1 to 4096 pairs, not 0
     GroupConflict         the command cannot be carried out for this pair and that of secondary 00:1A
+    InUse                 volume 00:1A is in use: a host wrote it a short time ago
     ");
 }
 
@@ -214,7 +216,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 25) - 1);
+    assert_eq!(refused, (1 << 26) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,

@@ -56,6 +56,7 @@
 //! | 23 | [`Refusal::NotForGroups`] | | |
 //! | 24 | [`Refusal::GroupSize`] | pairs asked for | the most there can be |
 //! | 25 | [`Refusal::GroupConflict`] | volume | |
+//! | 26 | [`Refusal::InUse`] | volume | |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -283,6 +284,7 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::NotForGroups => (23, [0, 0]),
         Refusal::GroupSize { asked, most } => (24, [asked as u64, most as u64]),
         Refusal::GroupConflict { ldev } => (25, [volume(ldev), 0]),
+        Refusal::InUse { ldev } => (26, [volume(ldev), 0]),
     }
 }
 
@@ -321,6 +323,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         23 => Refusal::NotForGroups,
         24 => Refusal::GroupSize { asked: count(first)?, most: count(second)? },
         25 => Refusal::GroupConflict { ldev: volume()? },
+        26 => Refusal::InUse { ldev: volume()? },
         found => return Err(WireError::Reason { found }),
     })
 }

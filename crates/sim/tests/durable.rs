@@ -8,8 +8,8 @@ use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
 use diptych_log::{Log, LogConfig, LogId};
 use diptych_shared::{PairOptions, PairStatus};
 use diptych_sim::{Driver, Sim, SimConfig, fill_blocks};
+use diptych_sync::Arc;
 use diptych_unit::{Opened, Plant, Recovered, Unit, UnitConfig};
-use std::sync::Arc;
 
 type Drive = Arc<PowerCut<MemoryDrive>>;
 

@@ -56,6 +56,8 @@ impl Setup {
         let mut config = UnitConfig::with_cache(self.cache_slots, self.geometry.track_bytes());
         config.cache.write_pending_limit_slots = self.cache_slots - SPARE_SLOTS;
         config.needs_reserve = self.needs_reserve;
+        // The model does not know who uses a volume.
+        config.in_use_ns = 0;
         config.chunk_blocks = self.chunk_blocks;
         config
     }

@@ -11,7 +11,7 @@ mod rules;
 pub(crate) use families::Families;
 pub(crate) use group::group;
 pub(crate) use on_pair::image_of_now;
-pub(crate) use rules::{first_level_copied, follows_nothing, primary_defined};
+pub(crate) use rules::{first_level_copied, follows_nothing, in_use, primary_defined};
 
 use crate::Mailbox;
 use crate::core::Core;

@@ -27,6 +27,9 @@ pub struct UnitConfig {
     pub secondaries_max: usize,
     /// Whether a secondary must be reserved before it is paired.
     pub needs_reserve: bool,
+    /// A volume that a host wrote so short a time ago is in use: it does not become a secondary, and a
+    /// schedule does not replace its image. 0: none ever is.
+    pub in_use_ns: u64,
     /// Entries of the history; the oldest go first.
     pub history_max: usize,
     /// Rest after an elemental copy of `n` tracks: 15 - n times this many nanoseconds. Fast (15)
@@ -84,6 +87,7 @@ impl UnitConfig {
             limits: Limits::default(),
             secondaries_max: 16,
             needs_reserve: true,
+            in_use_ns: 30_000_000_000,
             history_max: 100_000,
             copy_rest_ns: 100_000,
             copy_floor_ns: 100_000_000,

@@ -4,7 +4,7 @@ use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::{Core, slot};
 use crate::failure;
-use crate::held::{Pinned, Under};
+use crate::held::{Pinned, Room, Under};
 use crate::history::Message;
 use crate::record;
 use diptych_cache::DropOutcome;
@@ -87,8 +87,6 @@ struct Source<'a> {
     checks: Arc<CheckArea>,
     /// Set if the data is that of a slot.
     slot: Option<Pinned<'a>>,
-    /// The last record of what came from a slot.
-    logged: u64,
 }
 
 /// Where a copy of the copier's is now.
@@ -155,10 +153,8 @@ impl<'a> Under<'a> {
         }
     }
 
-    /// 906 and 907 for all pairs at once: one record, then a slot for each.
-    ///
-    /// C is cleared before the slots are there. Nobody looks: who reads such a track without a claim
-    /// finds it busy.
+    /// 906 and 907 for all pairs in one visit: one record, a slot for each, and C cleared. What is in the
+    /// slots is no news to anybody, so the record is written behind that; a destage waits for it.
     async fn protect(
         &mut self,
         plan: &Plan,
@@ -175,14 +171,16 @@ impl<'a> Under<'a> {
                 copied(m, core, family, target, track, Why::Protect, true);
             }
             let record = || vec![record::copy(&backings, first, &source.data, &source.checks)];
-            core.journal.put(room.log(), plan.targets[0].ldev, family, record)
+            let put = core.journal.put(room.log(), plan.targets[0].ldev, family, record);
+            room.logged_as(put.as_ref());
+            for (target, checks) in plan.targets.iter().zip(areas) {
+                put_in_cache(m, core, room, (target, track), source, Arc::new(checks));
+            }
+            put
         });
+        self.note_dirty();
         if core.journal.append(m, put.as_ref()).await.is_err() {
-            return; // the log has failed, and with it the unit
-        }
-        self.room.logged_as(put.as_ref());
-        for (target, checks) in plan.targets.iter().zip(areas) {
-            self.put_in_cache(target, track, source, Arc::new(checks));
+            m.kick(); // the log has failed, and with it the unit
         }
     }
 
@@ -197,8 +195,7 @@ impl<'a> Under<'a> {
         let pinned = match Pinned::of(m, cache, slot(home.backing(), track)) {
             Some(slot) if slot.pin().valid() == whole => {
                 let (data, checks) = (slot.pin().handle(), slot.pin().checks_handle());
-                let logged = slot.pin().logged();
-                return Ok(Source { data, checks, slot: Some(slot), logged });
+                return Ok(Source { data, checks, slot: Some(slot) });
             }
             other => other,
         };
@@ -214,8 +211,7 @@ impl<'a> Under<'a> {
             overlay(&mut staged.data, &mut staged.checks, slot);
         }
         let (data, checks) = (Arc::new(staged.data), Arc::new(staged.checks));
-        let logged = pinned.as_ref().map_or(0, |slot| slot.pin().logged());
-        Ok(Source { data, checks, slot: None, logged })
+        Ok(Source { data, checks, slot: None })
     }
 
     /// Check fields for every target, made by the address change unit from a source it has verified.
@@ -236,27 +232,6 @@ impl<'a> Under<'a> {
         self.m.transfer(home.dka_no(), op).await.result.map_err(|_| Unreadable)
     }
 
-    /// Leaves the copy in the cache, to be destaged like a host's write.
-    fn put_in_cache(
-        &mut self,
-        target: &Target,
-        track: TrackNo,
-        source: &Source<'_>,
-        checks: Arc<CheckArea>,
-    ) {
-        // Two slots have one buffer now: neither is written in place.
-        if let Some(slot_of_source) = &source.slot
-            && !mutant::removed("mark-shared")
-        {
-            self.core.cache.mark_shared(slot_of_source.pin().key());
-        }
-        let (key, data) = (slot(target.backing, track), source.data.clone());
-        let whole = BlockMask::first(checks.block_count());
-        let (cache, admission) = (&self.core.cache, self.room.admission());
-        self.m.wake(cache.put(key, data, checks, whole, true, true, admission));
-        self.note_dirty();
-    }
-
     /// Writes the copy to the target's drive, and leaves no slot behind.
     async fn put_on_drive(
         &mut self,
@@ -265,10 +240,10 @@ impl<'a> Under<'a> {
         source: &Source<'_>,
         checks: Arc<CheckArea>,
     ) -> Result<Written, DkaError> {
-        // What is on the drive is not to be newer than what is in the log.
+        // What is on the drive is not to be newer than what is durable in the log: neither the data, nor
+        // the marks in the pairs below, nor the status that has this track copied.
         let core = self.core;
-        let marked = core.journal.last().filter(|_| target.is_primary);
-        if core.journal.sync(self.m, marked.unwrap_or(source.logged)).await.is_err() {
+        if core.journal.commit(self.m).await.is_err() {
             return Ok(Written::Later);
         }
         match self.core.cache.drop_slot(slot(target.backing, track)) {
@@ -276,7 +251,8 @@ impl<'a> Under<'a> {
             // The drive is busy with an older state of this track: the copy must come after it.
             DropOutcome::Destaging if core.journal.is_on() => return Ok(Written::Later),
             DropOutcome::Destaging if !mutant::removed("copy-after-destage") => {
-                self.put_in_cache(target, track, source, checks);
+                put_in_cache(self.m, core, &mut self.room, (target, track), source, checks);
+                self.note_dirty();
                 return Ok(Written::InCache);
             }
             DropOutcome::Absent | DropOutcome::Destaging => {}
@@ -350,6 +326,26 @@ impl<'a> Under<'a> {
         let message = Message::SuspendedByTarget(track);
         self.with(|family| failure::target(self.m, self.core, family, target.pair, track, message));
     }
+}
+
+/// Leaves the copy in the cache, to be destaged like a host's write.
+fn put_in_cache(
+    m: &Mailbox,
+    core: &Core,
+    room: &mut Room<'_>,
+    (target, track): (&Target, TrackNo),
+    source: &Source<'_>,
+    checks: Arc<CheckArea>,
+) {
+    // Two slots have one buffer now: neither is written in place.
+    if let Some(slot_of_source) = &source.slot
+        && !mutant::removed("mark-shared")
+    {
+        core.cache.mark_shared(slot_of_source.pin().key());
+    }
+    let (key, data) = (slot(target.backing, track), source.data.clone());
+    let whole = BlockMask::first(checks.block_count());
+    m.wake(core.cache.put(key, data, checks, whole, true, true, room.admission()));
 }
 
 /// Clears C, and makes the target's track allocated as the source's is.

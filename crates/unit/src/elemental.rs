@@ -8,7 +8,7 @@ use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::job::JobMailbox;
 use crate::scheduler::{Ended, Turn, TurnEnd};
 use diptych_format::{FamilyId, LdevId, PairId, TrackNo, TrackRange};
-use diptych_shared::{FamilyState, Pair};
+use diptych_shared::{FamilyState, Pair, PairStatus};
 use diptych_sync::{Arc, mutant};
 
 /// Tracks looked at in one search for one that is not busy.
@@ -69,7 +69,8 @@ enum Search {
 
 /// Steps 601-607 for one track.
 async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
-    let found = core.shared.with_family(turn.primary, |family| search(family, turn.pair));
+    let durable = core.journal.is_on();
+    let found = core.shared.with_family(turn.primary, |family| search(family, turn.pair, durable));
     let (candidates, wanted, family) = match found {
         Err(_) | Ok(Search::Stopped) => return TurnEnd::Stopped,
         Ok(Search::Nothing) => return TurnEnd::Nothing,
@@ -84,7 +85,10 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
     let tracks = TrackRange::one(track);
     // Until the claim is released: hosts that wait for it meanwhile wait for this pair.
     let _holds = m.lane_of().and_then(|pair| core.waits.lane_holds(m, pair, family, tracks));
-    let view = |family: &mut FamilyState| recheck(family, turn.pair, track);
+    let view = |family: &mut FamilyState| {
+        let left = core.journal.is_on() && left_above(family, turn.pair, track);
+        recheck(family, turn.pair, track).filter(|_| !left)
+    };
     let (held, still) = if queue {
         match Held::claim(m, core, turn.primary, Some(tracks), view).await {
             Ok(got) => got,
@@ -134,15 +138,24 @@ async fn copy_below_ahead(m: &Mailbox, core: &Core, turn: &Turn, track: TrackNo)
 
 /// 501, 601, 602: the next tracks whose inequality bit is 1, from the copy pointer on and around.
 /// No bit left is the end of the copy (503), wherever the pointer stands.
-fn search(family: &FamilyState, id: PairId) -> Search {
+///
+/// `durable`: there is a log. After a crash the primary may hold something older in what was left to be
+/// copied to it, whoever stopped that, and where its contents mean nothing. So a pair that follows it
+/// leaves that alone. An image is another matter: it is to be completed.
+fn search(family: &FamilyState, id: PairId, durable: bool) -> Search {
     // 501
     let Some(pair) = family.pair(id).filter(|pair| pair.copier) else { return Search::Stopped };
     if !pair.is_copying() {
         return Search::Stopped;
     }
+    let follows = pair.status == PairStatus::PairedNotCopied;
+    let primary = family.volume(pair.primary).expect("a volume of this family");
+    if durable && follows && primary.undefined {
+        return Search::Nothing;
+    }
     // 601, 602
     let mut found = Candidates::default();
-    for track in to_copy(family, pair).take(SEARCH_TRACKS) {
+    for track in to_copy(family, pair, durable).take(SEARCH_TRACKS) {
         if family.is_busy(track) {
             found.busy.push(track);
             continue;
@@ -157,11 +170,18 @@ fn search(family: &FamilyState, id: PairId) -> Search {
 }
 
 /// The tracks that a lane of the pair may copy, from the pointer on and around.
-fn to_copy<'a>(family: &'a FamilyState, pair: &'a Pair) -> impl Iterator<Item = TrackNo> + 'a {
+fn to_copy<'a>(
+    family: &'a FamilyState,
+    pair: &'a Pair,
+    durable: bool,
+) -> impl Iterator<Item = TrackNo> + 'a {
     let above = family.pair_of_secondary(pair.primary);
     // One that is restored brings nothing to its secondary.
     let brings = |above: &&Pair| above.direction().1 == pair.primary && above.is_copying();
-    let above = above.filter(|above| brings(above) && above.copier);
+    let above = above.filter(|above| {
+        let left = durable && pair.status == PairStatus::PairedNotCopied;
+        brings(above) && above.copier || left
+    });
     let next = move |from| next_to_copy(pair, above, from);
     let pointer = pair.copy_pointer;
     let behind = std::iter::successors(next(pointer), move |t| next(TrackNo(t.0 + 1)));
@@ -181,11 +201,11 @@ fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<
         }
         let Some(above) = above.filter(|above| above.c.get(track)) else { return Some(track) };
         // What the level above cannot read will not be brought.
-        if above.unreadable.get(track) {
+        if above.unreadable.get(track) && above.is_copying() {
             return Some(track);
         }
         let brought = pair.c.next_set_except(track, &above.c);
-        let left = above.unreadable.next_set(track);
+        let left = above.is_copying().then(|| above.unreadable.next_set(track)).flatten();
         from = brought.into_iter().chain(left).min()?;
     }
 }
@@ -193,6 +213,15 @@ fn next_to_copy(pair: &Pair, above: Option<&Pair>, mut from: TrackNo) -> Option<
 fn wanted_to_copy(family: &FamilyState, pair: &Pair, track: TrackNo) -> Wanted {
     let below = wanted_for_change(family, pair.direction().1, TrackRange::one(track));
     Wanted { buffers: 1, dirty: 1, records: 1, ..Wanted::default() }.plus(below)
+}
+
+/// Whether the track of a pair in 802 is one that the level above has still to copy.
+fn left_above(family: &FamilyState, id: PairId, track: TrackNo) -> bool {
+    let pair = family.pair(id).filter(|pair| pair.status == PairStatus::PairedNotCopied);
+    let above = pair.and_then(|pair| family.pair_of_secondary(pair.primary));
+    above.is_some_and(|above| {
+        above.c.get(track) && !(above.is_copying() && above.unreadable.get(track))
+    })
 }
 
 /// Under the claim: the volume to copy from and what copying the track takes, if it is still to be
@@ -265,7 +294,7 @@ mod tests {
         });
         let wakes = claim.release();
         assert!(wakes.is_empty(), "nobody waits");
-        let search = shared.with_family(ldev(1), |family| search(family, pair_id(1)));
+        let search = shared.with_family(ldev(1), |family| search(family, pair_id(1), false));
         match search.expect("the volume") {
             Search::Found(found, ..) => {
                 assert!(found.busy.is_empty(), "nobody holds a track: {found:?}");

@@ -2,7 +2,7 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::{bringing, copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
+use crate::change::{copy_ahead, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::{Core, Shape, slot};
 use crate::held::{Held, NotHeld, Pinned, Room, Under, Wanted};
 use crate::host_write::{chunks, in_range};
@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use diptych_cha::{HostError, Tried};
 use diptych_dka::read_track;
 use diptych_format::{BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, LdevId, TrackNo};
-use diptych_shared::{FamilyState, Volume};
+use diptych_shared::{FamilyState, PairStatus, Volume};
 use std::ops::Range;
 
 /// Reads blocks: chunks of at most 1 MiB, each as of one instant a track.
@@ -94,8 +94,12 @@ fn pin_hits<'a>(
         return Ok(None);
     }
     let mut pins = Vec::new();
-    // Where tracks are brought, one whose C is clear may be on its way into its slot.
-    let brings = bringing(family, ldev).is_some();
+    // Where tracks are brought, one that a host writes whole has its C clear before its slot is there,
+    // and the last of them changes the status as well.
+    let brings = family.pair_of_secondary(ldev).is_some()
+        || family
+            .pairs_of_primary(ldev)
+            .any(|pair| matches!(pair.status, PairStatus::Restoring | PairStatus::PairedNotCopied));
     for track in tracks.iter() {
         if pair_to_bring(family, ldev, track).is_some() || brings && family.is_busy(track) {
             return Ok(None);

@@ -129,7 +129,7 @@ fn runs(pair: &Pair, counts: impl Fn(TrackNo) -> bool) -> Vec<TrackRange> {
     runs
 }
 
-/// One visit: what settled before the flush and was left alone since.
+/// One visit: what settled before the flush, was left alone since, and is nobody's now.
 fn clear(m: &Mailbox, core: &Core, family: &mut FamilyState, id: PairId, flushed: &Flushed) {
     let Some(pair) = family.pair(id).filter(|pair| pair.is_copying()) else { return };
     let volume = family.volume(flushed.target).filter(|v| v.backing == flushed.backing);
@@ -140,7 +140,10 @@ fn clear(m: &Mailbox, core: &Core, family: &mut FamilyState, id: PairId, flushed
         let no = flushed.tracks.partition_point(|tracks| tracks.end <= track);
         flushed.tracks.get(no).is_some_and(|tracks| tracks.start <= track)
     };
-    let tracks = runs(pair, |track| before(track) && !scheduler.settles_since(id, track));
+    // A track that is claimed may be under a copy that has seen its C: it settles another time.
+    let tracks = runs(pair, |track| {
+        before(track) && !scheduler.settles_since(id, track) && !family.is_busy(track)
+    });
     drop(scheduler);
     if tracks.is_empty() {
         return;

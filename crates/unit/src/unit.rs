@@ -166,7 +166,8 @@ impl Unit {
         self.core.record(HistoryEntry::new(at, message).of_volume(ldev));
     }
 
-    /// Accepts the contents of a volume as they are, where they are undefined.
+    /// Accepts the contents of a volume as they are, where they are undefined. The driver asks
+    /// [`Unit::due`] afterwards.
     ///
     /// # Errors
     ///
@@ -175,6 +176,11 @@ impl Unit {
         let undefined = false;
         self.core.shared.with_family(ldev, |family| {
             family.change(Change::Undefined { ldev, undefined });
+            // Pairs that follow it may have waited for that.
+            let mut scheduler = self.core.scheduler.lock();
+            for pair in family.pairs_of_primary(ldev) {
+                scheduler.activate(pair.id);
+            }
         })?;
         self.record_of_volume(now, ldev, Message::ContentsAccepted);
         Ok(self.core.journal.commit_now()?)

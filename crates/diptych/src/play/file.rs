@@ -87,6 +87,7 @@ pub(crate) struct UnitTable {
     pub(crate) history_max: usize,
     /// The civil time at which it starts.
     pub(crate) start: Option<UtcWord>,
+    pub(crate) in_use: Span,
     pub(crate) copy_rest: Span,
     pub(crate) destage_delay: Span,
 }
@@ -106,6 +107,7 @@ impl Default for UnitTable {
             queued_claims_max: unit.limits.queued_claims,
             history_max: unit.history_max,
             start: None,
+            in_use: Span { ns: unit.in_use_ns },
             copy_rest: Span { ns: unit.copy_rest_ns },
             // Short, so that a scenario that settles in real time does not stand still.
             destage_delay: Span { ns: 5_000_000 },

@@ -450,6 +450,7 @@ fn make_unit(scenario: &Scenario, plant: &Plant) -> Result<Unit, PlayError> {
         schedules_max: table.schedules_max,
         history_max: table.history_max,
         utc_at_start: table.start.map_or(Utc::EPOCH, |UtcWord(start)| start),
+        in_use_ns: table.in_use.ns,
         copy_rest_ns: table.copy_rest.ns,
         destage_delay_ns: table.destage_delay.ns,
         ..usual

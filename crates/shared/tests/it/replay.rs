@@ -7,12 +7,12 @@ use diptych_shared::{
     Change, Claim, Claimed, Limits, MapName, Pair, PairOptions, PairStatus, ReplayError,
     SharedError, SharedMemory, State, StateError, TrackMap, Volume, VolumeState,
 };
-use diptych_sync::Arc;
+use diptych_sync::atomic::{AtomicBool, Ordering};
+use diptych_sync::{Arc, thread};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 const VOLUMES: u8 = 5;
@@ -267,8 +267,8 @@ thread_local! {
 
 /// Runs `body` without a word about its panic.
 fn quietly<R>(body: impl FnOnce() -> R) -> R {
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
+    static HOOK: OnceLock<()> = OnceLock::new();
+    HOOK.get_or_init(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if !QUIET.get() {

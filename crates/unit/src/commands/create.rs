@@ -34,7 +34,9 @@ pub(super) async fn create(
         return Outcome::Nothing { met };
     }
     let secondaries_max = core.config.secondaries_max;
-    match check(&CreateRules { command, secondaries_max, needs_reserve }, &families) {
+    let in_use = (core.config.in_use_ns, m.now());
+    let rules = CreateRules { command, secondaries_max, needs_reserve, in_use };
+    match check(&rules, &families) {
         Ok(()) => add_pair(m, core, command, families).await,
         Err(refusal) => Outcome::Refused(refusal),
     }

@@ -12,7 +12,7 @@ use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
 use diptych_cha::{CreateAuto, Outcome, Refusal};
-use diptych_format::LdevId;
+use diptych_format::{LdevId, Time};
 use diptych_shared::{FamilyState, Volume, VolumeState};
 use std::ops::Bound;
 
@@ -47,6 +47,7 @@ fn primary(core: &Core, auto: CreateAuto) -> Result<Volume, Refusal> {
         command: &auto.choose(ldev),
         secondaries_max: core.config.secondaries_max,
         needs_reserve: true,
+        in_use: (0, Time::ZERO),
     };
     let look = |family: &mut FamilyState| {
         rules.primary(family)?;
@@ -88,6 +89,7 @@ fn is_of_candidate(why: Refusal, candidate: LdevId) -> bool {
         | Refusal::SecondaryIsSecondary { .. }
         | Refusal::SecondaryIsPrimary { .. }
         | Refusal::NotReserved { .. }
+        | Refusal::InUse { .. }
         // The candidate became a primary, and its secondary is our primary.
         | Refusal::Cycle { .. } => true,
         _ => false,

@@ -1,7 +1,7 @@
 //! What a command needs, beyond the pair's own status. Each refusal is its own reason.
 
 use diptych_cha::{Command, Refusal};
-use diptych_format::{LdevId, PairId};
+use diptych_format::{LdevId, PairId, Time};
 use diptych_shared::{FamilyState, PairStatus, Volume, VolumeState};
 
 /// Whether this pair may be created, as far as one of its families can tell. Asked of the family of
@@ -10,6 +10,8 @@ pub(super) struct CreateRules<'a> {
     pub(super) command: &'a Command,
     pub(super) secondaries_max: usize,
     pub(super) needs_reserve: bool,
+    /// What [`UnitConfig::in_use_ns`](crate::UnitConfig) says, and the time.
+    pub(super) in_use: (u64, Time),
 }
 
 impl CreateRules<'_> {
@@ -56,8 +58,19 @@ impl CreateRules<'_> {
         if self.needs_reserve && !volume.reserved {
             return Err(Refusal::NotReserved { ldev });
         }
+        let (in_use_ns, now) = self.in_use;
+        if in_use(volume, in_use_ns, now) {
+            return Err(Refusal::InUse { ldev });
+        }
         Ok(())
     }
+}
+
+/// Whether a host uses the volume: it wrote it less than `in_use_ns` ago.
+///
+/// Protocols that know of open connections and registrations will have their say here.
+pub(crate) fn in_use(volume: &Volume, in_use_ns: u64, now: Time) -> bool {
+    volume.host_wrote_at.is_some_and(|at| now.ns_since(at) < in_use_ns)
 }
 
 fn usable(volume: &Volume) -> Result<(), Refusal> {

@@ -3,16 +3,13 @@
 use super::choose::{Choice, Member, PassedOver, Seen, SeenPair, Taken, choose};
 use super::{Passed, ScheduleEvent, Tick};
 use crate::Mailbox;
-use crate::commands::{Families, first_level_copied, image_of_now, primary_defined};
+use crate::commands::{Families, first_level_copied, image_of_now, in_use, primary_defined};
 use crate::core::Core;
 use crate::drain::Drain;
 use diptych_cha::Refusal;
 use diptych_format::{LdevId, PairId, Time};
-use diptych_shared::{Change, FamilyState, Pair, PairStatus};
+use diptych_shared::{Change, FamilyState, Pair, PairStatus, Volume};
 use diptych_sync::mutant;
-
-/// A host that wrote a volume so short a time ago uses it.
-const IN_USE_NS: u64 = 30_000_000_000;
 
 /// The pairs of each member, by their volumes.
 type Volumes = Vec<Vec<(LdevId, LdevId)>>;
@@ -81,7 +78,7 @@ fn next(
         }
     }
     let look = |&(primary, secondary): &(LdevId, LdevId)| {
-        families.of(primary).with(|family| see(family, primary, secondary, m.now()))
+        families.of(primary).with(|family| see(core, family, (primary, secondary), m.now()))
     };
     let members: Vec<Member> =
         volumes.iter().map(|pairs| pairs.iter().map(look).collect()).collect();
@@ -99,12 +96,18 @@ fn next(
     Ok(next)
 }
 
-fn see(family: &FamilyState, primary: LdevId, secondary: LdevId, now: Time) -> Seen {
+fn see(
+    core: &Core,
+    family: &FamilyState,
+    (primary, secondary): (LdevId, LdevId),
+    now: Time,
+) -> Seen {
+    let used = |volume: &Volume| in_use(volume, core.config.in_use_ns, now);
     let pair = family.pair_between(primary, secondary).map(|pair| SeenPair {
         id: pair.id,
         status: pair.status,
         image: pair.image,
-        in_use: in_use(family, secondary, now),
+        in_use: family.volume(secondary).is_some_and(used),
     });
     Seen { primary, secondary, pair }
 }
@@ -130,14 +133,6 @@ fn resync(family: &mut FamilyState, pair: PairId) {
     let Some(Pair { status: PairStatus::Copied, options, .. }) = family.pair(pair) else { return };
     let options = *options;
     family.change(Change::Resync { pair, options });
-}
-
-/// Whether a host uses the volume: it wrote it within 30 seconds.
-///
-/// Protocols that know of open connections and registrations will have their say here.
-fn in_use(family: &FamilyState, ldev: LdevId, now: Time) -> bool {
-    let written_at = family.volume(ldev).and_then(|volume| volume.host_wrote_at);
-    written_at.is_some_and(|at| now.ns_since(at) < IN_USE_NS)
 }
 
 #[cfg(test)]

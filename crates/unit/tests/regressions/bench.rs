@@ -34,6 +34,7 @@ pub(crate) fn config(slots: usize) -> UnitConfig {
     let mut config = UnitConfig::with_cache(slots, shape().track_bytes());
     config.cache.write_pending_limit_slots = slots;
     config.needs_reserve = false;
+    config.in_use_ns = 0;
     config.chunk_blocks = 3 * BLOCKS_PER_TRACK;
     config
 }

@@ -8,6 +8,7 @@ mod dropped;
 mod faults;
 mod groups;
 mod history;
+mod in_use;
 mod limits;
 mod restore;
 mod settings;
