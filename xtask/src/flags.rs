@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Storm(Vec<String>),
     /// Likewise.
     Search(Vec<String>),
+    /// Likewise.
+    Kill(Vec<String>),
 }
 
 /// What `cargo xtask loom` was asked for.
@@ -165,6 +167,22 @@ const SPECS: &[Spec] = &[
                minutes on one core and up to 2 GiB; the smallest configuration and all broken rules\n\
                are among the tests.\n",
     },
+    Spec {
+        name: "kill",
+        summary: "a real process with a unit over files, killed at random moments",
+        flags: &[],
+        values: &[
+            ("--times", "how often to kill, in each mode (150)"),
+            ("--seed", "of moments, hosts and commands (1)"),
+            ("--mode", "write-back or battery alone (both)"),
+            ("--dir", "where to make the unit's directory (the temporary directory)"),
+        ],
+        word: None,
+        more: "A child process runs hosts that write, pairs that are split, given back and taken apart,\n\
+               and a schedule; it is killed after up to 300 ms and its directory opened again. Fails\n\
+               when an acknowledged write, a status or an image is not what was answered; the directory\n\
+               is left then. A few kills are among the tests.\n",
+    },
 ];
 
 fn names() -> String {
@@ -218,6 +236,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
         "storm" => Command::Storm(values),
         "search" => Command::Search(values),
+        "kill" => Command::Kill(values),
         other => unreachable!("{other} is in SPECS but has no command"),
     })
 }
@@ -291,6 +310,8 @@ mod tests {
         check("storm --seed 7 --splits 100", Ok(Command::Storm(with_values)));
         let one = ["--config", "track"].map(str::to_owned).to_vec();
         check("search --config track", Ok(Command::Search(one)));
+        let battery = ["--times", "9", "--mode", "battery"].map(str::to_owned).to_vec();
+        check("kill --times 9 --mode battery", Ok(Command::Kill(battery)));
     }
 
     #[test]
@@ -299,7 +320,7 @@ mod tests {
             "lom",
             Err(
                 "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm, \
-                 search",
+                 search, kill",
             ),
         );
         check(

@@ -17,6 +17,7 @@ mod cargo;
 mod check;
 mod error;
 mod flags;
+mod kill;
 mod layers;
 mod loom;
 mod model_table;
@@ -69,6 +70,7 @@ fn run(command: Command) -> ExitCode {
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
         Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),
         Command::Search(flags) => search::run(&workspace, &flags, &mut report),
+        Command::Kill(flags) => kill::run(&workspace, &flags, &mut report),
     }
     report.close()
 }

@@ -279,7 +279,7 @@ impl Storm {
 }
 
 /// What a command may do to the contents of volumes.
-fn effects_of_command(command: &Command) -> Vec<(LdevId, Effect)> {
+pub(crate) fn effects_of_command(command: &Command) -> Vec<(LdevId, Effect)> {
     let Command { code, primary, secondary, and_copy, freeze, force, .. } = *command;
     let (image, unknown) = ((secondary, Effect::Image(primary)), (secondary, Effect::Unknown));
     let restored = (primary, Effect::Image(secondary));
@@ -296,7 +296,7 @@ fn effects_of_command(command: &Command) -> Vec<(LdevId, Effect)> {
 }
 
 /// What a command did that was accepted, having met this status.
-fn done_by(command: &Command, met: Option<PairStatus>) -> Vec<(LdevId, Effect)> {
+pub(crate) fn done_by(command: &Command, met: Option<PairStatus>) -> Vec<(LdevId, Effect)> {
     match (command.code, met) {
         (CommandCode::Delete, Some(PairStatus::Copied)) => Vec::new(),
         // The primary is neither the old nor the new; the secondary is what it was.

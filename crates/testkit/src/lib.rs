@@ -55,6 +55,8 @@ mod checker;
 mod choices;
 mod concurrent;
 mod history;
+#[cfg(not(any(diptych_loom, diptych_shuttle)))] // real processes
+mod kill;
 mod model;
 mod program;
 mod replay;
@@ -70,6 +72,8 @@ pub use checker::{Stored, StoredVolume};
 pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
 pub use history::{Allowed, Effect as HistoryEffect, History};
+#[cfg(not(any(diptych_loom, diptych_shuttle)))]
+pub use kill::{KillConfig, KillError, KillReport, Life, Wrong as KillWrong, live, run_kills};
 pub use model::{Content, Expected, ExpectedGroup, Model, UnderWay};
 pub use program::{Action, Extras, Group, Program, Target, programs};
 pub use replay::{Failure, SEED_VARIABLE, run_programs};
