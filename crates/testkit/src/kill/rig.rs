@@ -42,6 +42,7 @@ pub(super) fn volumes() -> impl Iterator<Item = LdevId> {
 fn config(durability: Durability) -> UnitConfig {
     let mut config = UnitConfig::with_cache(CACHE_SLOTS, geometry().track_bytes());
     config.needs_reserve = false;
+    config.in_use_ns = 0; // hosts write to secondaries all the time
     config.durability = durability;
     // What happens between two kills is to be more than one destage.
     config.destage_delay_ns = 20_000_000;
