@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 
-/// A place to trim to is remembered for every so many sectors.
+/// A place to trim to is remembered for every so many sectors, in a small log for more.
 const MARK_SECTORS: u64 = 128;
+/// A log has at least about so many places to trim to.
+const MARKS_LEAST: u64 = 32;
 /// Zeros written at once when a log is made.
 const ZEROS_BYTES: usize = 1 << 20;
 
@@ -83,7 +85,8 @@ impl State {
 
     /// The batch from `first` on stands, or is about to stand, at `position`.
     pub(crate) fn mark(&mut self, first: Sequence, position: Position) {
-        let far = |(_, last): &(Sequence, Position)| position.0 - last.0 >= MARK_SECTORS;
+        let apart = MARK_SECTORS.min(self.superblock.sectors / MARKS_LEAST);
+        let far = |(_, last): &(Sequence, Position)| position.0 - last.0 >= apart;
         if self.marks.back().is_none_or(far) {
             self.marks.push_back((first, position));
         }
