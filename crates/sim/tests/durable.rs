@@ -139,6 +139,18 @@ fn a_flush_and_a_command_survive_a_cut_of_power() {
     assert_eq!(status(&sim), Some(PairStatus::PairedNotCopied));
 }
 
+#[test]
+fn what_was_put_back_does_not_stay_dirty() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    write(&mut sim, 0, 48, 1);
+    drop(sim);
+    let (mut sim, recovered) = machine.open();
+    assert_eq!(recovered.tracks, TRACKS);
+    sim.run_until(Time::ZERO + 2 * machine.config.destage_delay_ns);
+    assert_eq!(sim.unit().cache_counts().dirty_slots, 0);
+}
+
 /// Killed, and cut off, at every moment of a copy: it goes on, and its image is that of the instant.
 #[test]
 fn a_copy_goes_on_after_a_crash_at_any_moment() {

@@ -18,6 +18,7 @@ use diptych_dka::{DkaError, Drives};
 use diptych_format::{BackingId, LdevId};
 use diptych_log::{Log, LogConfig, Record, Replayed, Sequence};
 use diptych_shared::{ReplayError, StateError};
+use diptych_sync::atomic::Ordering;
 
 /// What a recovery found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,6 +160,8 @@ impl Unit {
         }
         let tracks = found.tracks.install(core, plant, &state.volumes)?;
         core.numbers_from(found.sequence, 0);
+        // What is dirty again does not stay so longer than it may.
+        core.dirtied.store(tracks > 0, Ordering::Release);
         go_on(core, &state.pairs);
         Ok(Recovered {
             records: replayed.record_count,
