@@ -12,5 +12,6 @@ mod in_use;
 mod limits;
 mod restore;
 mod settings;
+mod settling;
 mod shapes;
 mod undefined;
