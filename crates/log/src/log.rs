@@ -138,13 +138,43 @@ impl<D: Device> Log<D> {
         config: LogConfig,
         found: impl FnMut(Sequence, Record<'_>),
     ) -> Result<(Self, Replayed), LogError> {
+        Self::open_as(device, config, found, |lost| match lost {
+            Some((sequence, sector)) => Err(LogError::Corrupt { sequence, sector }),
+            None => Ok(()),
+        })
+    }
+
+    /// As [`open`](Self::open), also where the log is damaged: what is behind the damage is given up,
+    /// although it had been durable, and [`Replayed::lost`] says so. If the power goes before anything is
+    /// appended, the next opening finds the damage again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but for [`LogError::Corrupt`].
+    pub fn salvage(
+        device: D,
+        config: LogConfig,
+        found: impl FnMut(Sequence, Record<'_>),
+    ) -> Result<(Self, Replayed), LogError> {
+        Self::open_as(device, config, found, |_| Ok(()))
+    }
+
+    fn open_as(
+        device: D,
+        config: LogConfig,
+        found: impl FnMut(Sequence, Record<'_>),
+        check: impl FnOnce(Option<(Sequence, u64)>) -> Result<(), LogError>,
+    ) -> Result<(Self, Replayed), LogError> {
         let sectors = check_size(&device, config)?;
         let superblock = Superblock::read(&device)?;
         if superblock.sectors != sectors {
             return Err(LogError::Resized { sectors, recorded: superblock.sectors });
         }
         let (mut state, replayed) = replay(&device, superblock, found)?;
+        check(replayed.lost)?;
+        let next = state.next;
         let opened = &mut state.superblock;
+        opened.durable = opened.durable.min(next);
         opened.number += 1;
         opened.incarnation += 1;
         opened.write(&device)?;

@@ -24,6 +24,9 @@ pub struct Replayed {
     /// Whether something stood behind the end that was given up: batches that were not whole, or not
     /// reached. No sync had returned for any of them.
     pub torn: bool,
+    /// The first record that is missing although it had been durable, and the sector where it should be:
+    /// the log is damaged.
+    pub lost: Option<(Sequence, u64)>,
 }
 
 /// Reads the log from its beginning as far as it goes.
@@ -59,10 +62,7 @@ pub(crate) fn replay(
     let behind = search_behind(device, ring, &state, incarnation)?;
     replayed.torn = behind.is_some();
     let had_been = behind.map_or(durable, |behind| behind.max(durable));
-    if had_been > state.next {
-        let sector = ring.sector(state.head).0;
-        return Err(LogError::Corrupt { sequence: state.next, sector });
-    }
+    replayed.lost = (had_been > state.next).then(|| (state.next, ring.sector(state.head).0));
     Ok((state, replayed))
 }
 

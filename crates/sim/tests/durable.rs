@@ -4,12 +4,13 @@
 use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
 use diptych_device::{Device, MemoryDrive, PowerCut};
 use diptych_dka::Drives;
-use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, SectorNo, Time};
 use diptych_log::{Log, LogConfig, LogId};
-use diptych_shared::{PairOptions, PairStatus};
+use diptych_shared::{PairOptions, PairStatus, VolumeState};
 use diptych_sim::{Driver, Sim, SimConfig, fill_blocks};
 use diptych_sync::Arc;
 use diptych_unit::{Opened, Plant, Recovered, Unit, UnitConfig};
+use std::io::{IoSlice, IoSliceMut};
 
 type Drive = Arc<PowerCut<MemoryDrive>>;
 
@@ -199,4 +200,51 @@ fn a_small_log_is_written_round_and_round() {
     let (mut sim, recovered) = machine.open();
     assert!(recovered.records < 200, "{recovered:?}");
     assert_eq!(read(&mut sim, PRIMARY), last);
+}
+
+/// A sector of the log that had been durable cannot be read: nothing that depends on it is trusted.
+#[test]
+fn a_damaged_log_is_not_trusted() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    write(&mut sim, 0, 48, 1);
+    command(&mut sim, CommandCode::Create, PairOptions::default());
+    sim.run_until(sim.now() + 1_000_000_000);
+    command(&mut sim, CommandCode::Copy, PairOptions::default());
+    for block in 0..4 {
+        write(&mut sim, block, 1, 5);
+        assert_eq!(answer(&mut sim, HostOp::Flush { ldev: PRIMARY }), HostReply::Done);
+    }
+    drop(sim);
+    // The last sectors that are not zero belong to the last batches; one before them rots.
+    let sectors = machine.log.inner().sector_count();
+    let at = |no: u64| {
+        let mut sector = [0; 512];
+        let mut bufs = [IoSliceMut::new(&mut sector)];
+        machine.log.inner().read_at(SectorNo(no), &mut bufs).unwrap();
+        sector
+    };
+    let last = (0..sectors).rev().find(|no| at(*no) != [0; 512]).unwrap();
+    machine.log.write_at(SectorNo(last - 3), &[IoSlice::new(&[0xA5; 512])]).unwrap();
+    machine.log.flush().unwrap();
+    {
+        let (sim, recovered) = machine.open();
+        assert!(recovered.lost.is_some(), "{recovered:?}");
+        let pair = sim.unit().pair(PRIMARY, SECONDARY).unwrap();
+        assert_eq!(pair.status, PairStatus::Suspended);
+        assert!(pair.c.is_full() && pair.dp.is_full() && pair.ds.is_full());
+        let volumes = sim.unit().volumes();
+        assert!(volumes.iter().all(|volume| volume.state == VolumeState::Blocked));
+        assert_eq!(
+            volumes.iter().map(|volume| volume.undefined).collect::<Vec<_>>(),
+            [true, false]
+        );
+    }
+    // What was done about it is in the log: the next time nothing is missing.
+    let (mut sim, recovered) = machine.open();
+    assert_eq!(recovered.lost, None);
+    assert_eq!(status(&sim), Some(PairStatus::Suspended));
+    sim.unit().release_volume(PRIMARY, sim.now()).unwrap();
+    sim.unit().accept_contents(PRIMARY, sim.now()).unwrap();
+    write(&mut sim, 0, 48, 9);
 }

@@ -9,15 +9,18 @@ mod control;
 mod data;
 
 use crate::core::Core;
+use crate::history::{HistoryEntry, Message};
 use crate::record::{self, Kind};
 use crate::{Plant, Unit, UnitConfig, UnitError};
 use control::Control;
 use data::Tracks;
 use diptych_device::Device;
 use diptych_dka::{DkaError, Drives};
-use diptych_format::{BackingId, LdevId};
+use diptych_format::{BackingId, LdevId, PairId, Time};
 use diptych_log::{Log, LogConfig, Record, Replayed, Sequence};
-use diptych_shared::{ReplayError, StateError};
+use diptych_shared::{
+    Change, FamilyState, MapName, PairStatus, ReplayError, State, StateError, Volume, VolumeState,
+};
 use diptych_sync::atomic::Ordering;
 
 /// What a recovery found.
@@ -37,6 +40,10 @@ pub struct Recovered {
     pub volumes: usize,
     /// Pairs that are there.
     pub pairs: usize,
+    /// The first record that is missing although it had been durable: the log is damaged. Every pair is
+    /// suspended with all different, primaries mean nothing, and volumes are blocked until the operator
+    /// releases them.
+    pub lost: Option<Sequence>,
 }
 
 /// Why a unit cannot come back from its log: it was damaged in a way that its check codes do not show,
@@ -133,7 +140,7 @@ impl Unit {
     ) -> Result<Opened, UnitError> {
         let mut found = Found::default();
         let (log, replayed) =
-            Log::open(log, log_config, |sequence, record| found.add(sequence, record))?;
+            Log::salvage(log, log_config, |sequence, record| found.add(sequence, record))?;
         let first = log.first_sequence();
         let plant = Plant::with_log(drives, log);
         let unit = Self::new(config, &plant)?;
@@ -162,7 +169,11 @@ impl Unit {
         core.numbers_from(found.sequence, 0);
         // What is dirty again does not stay so longer than it may.
         core.dirtied.store(tracks > 0, Ordering::Release);
-        go_on(core, &state.pairs);
+        let lost = replayed.lost.map(|(sequence, _)| sequence);
+        match lost {
+            None => go_on(core, &state.pairs),
+            Some(_) => self.distrust(&state)?,
+        }
         Ok(Recovered {
             records: replayed.record_count,
             payload_bytes: replayed.payload_bytes,
@@ -171,7 +182,48 @@ impl Unit {
             tracks,
             volumes: state.volumes.len(),
             pairs: state.pairs.len(),
+            lost,
         })
+    }
+
+    /// The status is not provably current (design of pairs, *control state lost*): every pair suspended
+    /// with all different, every primary that is nobody's secondary undefined. Which volumes lost data
+    /// nobody knows: all that have any are blocked.
+    fn distrust(&self, state: &State) -> Result<(), UnitError> {
+        let core = self.core();
+        for volume in &state.volumes {
+            core.shared.with_family(volume.ldev, |family| distrust(core, family, volume))?;
+        }
+        Ok(core.journal.commit_now()?)
+    }
+}
+
+fn distrust(core: &Core, family: &mut FamilyState, volume: &Volume) {
+    let ldev = volume.ldev;
+    let all = family.all_tracks();
+    let pairs: Vec<(PairId, PairStatus)> =
+        family.pairs_of_primary(ldev).map(|pair| (pair.id, pair.status)).collect();
+    let is_first = family.pair_of_secondary(ldev).is_none();
+    for &(pair, status) in &pairs {
+        match status {
+            PairStatus::Restoring => drop(family.change(Change::AbandonRestore { pair })),
+            PairStatus::Suspended => {}
+            _ => drop(family.change(Change::Suspend { pair, all_different: true })),
+        }
+        for map in MapName::ALL {
+            family.change(Change::Set { pair, map, tracks: all });
+        }
+        let pair = family.pair(pair).expect("the pair just changed");
+        let (from, to) = (Some(status), Some(pair.status));
+        core.record_of(Time::ZERO, pair, Message::ControlStateLost, from, to);
+    }
+    if !pairs.is_empty() && is_first {
+        family.change(Change::Undefined { ldev, undefined: true });
+    }
+    if !volume.metadata_only {
+        family.change(Change::VolumeState { ldev, state: VolumeState::Blocked });
+        let entry = HistoryEntry::new(Time::ZERO, Message::ControlStateLost);
+        core.record(entry.of_volume(ldev));
     }
 }
 

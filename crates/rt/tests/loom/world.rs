@@ -127,6 +127,7 @@ impl World {
         let config = UnitConfig {
             cache,
             needs_reserve: false,
+            in_use_ns: 0,
             history_max: 4,
             copy_rest_ns: shape.copy_rest_ns,
             destage_jobs: 1,

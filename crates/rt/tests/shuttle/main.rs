@@ -55,6 +55,7 @@ impl World {
         let config = UnitConfig {
             cache,
             needs_reserve: false,
+            in_use_ns: 0,
             history_max: 8,
             copy_rest_ns: 10,
             destage_delay_ns: 100_000,

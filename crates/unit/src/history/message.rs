@@ -68,6 +68,8 @@ pub enum Message {
     SuspendedByTarget(TrackNo),
     /// A destage failed: the volume is blocked.
     DestageFailed(TrackNo),
+    /// The log was damaged: what volumes hold and what pairs are is not provably what was answered.
+    ControlStateLost,
     /// Something happened to a schedule, or at one of its ticks.
     Schedule(ScheduleId, ScheduleEvent),
 }
@@ -102,6 +104,7 @@ impl Message {
             Self::SuspendedBySource(_) => 3001,
             Self::SuspendedByTarget(_) => 3002,
             Self::DestageFailed(_) => 3003,
+            Self::ControlStateLost => 3004,
             Self::Schedule(_, event) => event.code(),
         }
     }
@@ -113,7 +116,8 @@ impl Message {
             Self::SourceUnreadable(_)
             | Self::SuspendedBySource(_)
             | Self::SuspendedByTarget(_)
-            | Self::DestageFailed(_) => MessageType::Error,
+            | Self::DestageFailed(_)
+            | Self::ControlStateLost => MessageType::Error,
             Self::Schedule(_, event) => event.message_type(),
             Self::Accepted(_)
             | Self::CopyEnded
@@ -144,7 +148,8 @@ impl Message {
             | Self::Reserved(_)
             | Self::Released
             | Self::Formatted
-            | Self::ContentsAccepted => None,
+            | Self::ContentsAccepted
+            | Self::ControlStateLost => None,
         }
     }
 
@@ -163,7 +168,8 @@ impl Message {
             | Self::SourceUnreadable(_)
             | Self::SuspendedBySource(_)
             | Self::SuspendedByTarget(_)
-            | Self::DestageFailed(_) => Who::Unit,
+            | Self::DestageFailed(_)
+            | Self::ControlStateLost => Who::Unit,
         }
     }
 }
@@ -190,6 +196,9 @@ impl fmt::Display for Message {
                 write!(f, "suspended: {}", Reason::TargetUnwritable(*track))
             }
             Self::DestageFailed(track) => write!(f, "{}", Reason::NotDestaged(*track)),
+            Self::ControlStateLost => f.write_str(
+                "the log is damaged: the pair is suspended, all different; the volume is blocked",
+            ),
             Self::Schedule(id, event) => event.write(*id, f),
         }
     }

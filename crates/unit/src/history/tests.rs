@@ -28,6 +28,7 @@ fn messages() -> Vec<Message> {
         Message::SuspendedBySource(TrackNo(7)),
         Message::SuspendedByTarget(TrackNo(7)),
         Message::DestageFailed(TrackNo(7)),
+        Message::ControlStateLost,
     ];
     let passed =
         [Passed::NoGroup, Passed::NoPair, Passed::InUse, Passed::Status(PairStatus::Suspended)];
@@ -58,7 +59,7 @@ fn every_message_has_its_code_type_and_text() {
         let (code, kind, who) = (message.code(), message.message_type(), message.usually_by());
         writeln!(text, "{code} {kind:<11} {who:<8} {message}").unwrap();
     }
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r"
     1000 information host     create accepted
     1001 information host     delete accepted
     1002 information host     copy accepted
@@ -92,6 +93,7 @@ fn every_message_has_its_code_type_and_text() {
     3001 error       unit     suspended: track 7 of the primary cannot be read
     3002 error       unit     suspended: track 7 of the secondary cannot be written
     3003 error       unit     track 7 cannot be destaged
+    3004 error       unit     the log is damaged: the pair is suspended, all different; the volume is blocked
     4000 information schedule schedule 5: an image is made
     4001 information operator schedule 5 added
     4002 information operator schedule 5 removed
