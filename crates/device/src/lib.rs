@@ -58,6 +58,7 @@ mod fault;
 mod file;
 mod memory;
 mod op;
+mod overlay;
 mod power_cut;
 mod range;
 mod ring;
@@ -70,6 +71,7 @@ pub use fault::{Fault, FaultEffect, FaultEvent, FaultKind, FaultPlan, FaultRule,
 pub use file::FileDrive;
 pub use memory::MemoryDrive;
 pub use op::Op;
+pub use overlay::Overlay;
 pub use power_cut::{PowerCut, UnflushedSector};
 pub use range::SectorRange;
 pub use trace::{Trace, TraceEntry};

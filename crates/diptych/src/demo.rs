@@ -25,11 +25,11 @@ mod writers;
 pub(crate) use args::DemoArgs;
 pub(crate) use error::DemoError;
 pub(crate) use image::Image;
+pub(crate) use progress::Progress;
 pub(crate) use rig::Rig;
 
 use copies::Copies;
 use diptych::sync::Arc;
-use progress::Progress;
 use report::Report;
 use std::io::{self, Write};
 use std::process::ExitCode;

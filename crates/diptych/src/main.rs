@@ -5,6 +5,9 @@
 
 mod demo;
 mod play;
+mod size;
+mod unit;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -22,6 +25,8 @@ struct Cli {
 enum What {
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
+    Unit(unit::UnitArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Why the program ends early.
@@ -31,6 +36,8 @@ enum Failure {
     Demo(#[from] demo::DemoError),
     #[error(transparent)]
     Play(#[from] play::PlayError),
+    #[error(transparent)]
+    Unit(#[from] unit::UnitCommandError),
 }
 
 impl Failure {
@@ -38,6 +45,7 @@ impl Failure {
         match self {
             Self::Demo(error) => error.exit_code(),
             Self::Play(error) => error.exit_code(),
+            Self::Unit(error) => error.exit_code(),
         }
     }
 }
@@ -46,6 +54,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Demo(args) => demo::run(&args).map_err(Failure::from),
         What::Play(args) => play::run(&args).map_err(Failure::from),
+        What::Unit(args) => unit::run(&args).map_err(Failure::from),
+        What::Verify(args) => verify::run(&args).map_err(Failure::from),
     };
     match done {
         Ok(verdict) => verdict,

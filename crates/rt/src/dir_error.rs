@@ -127,4 +127,10 @@ pub enum UnitDirError {
         /// What is wrong.
         source: UnitError,
     },
+    /// What the log has cannot be written to the drives.
+    #[error("a drive of {} does not take what is in the log, which has it still", path.display())]
+    NotWritten {
+        /// The directory.
+        path: PathBuf,
+    },
 }

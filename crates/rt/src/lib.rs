@@ -55,6 +55,7 @@ mod parking;
 mod rt;
 mod task;
 mod unit_dir;
+mod verify;
 mod worker;
 
 pub use clock::Clock;
@@ -63,3 +64,4 @@ pub use error::RtError;
 pub use manifest::{DriveShape, UnitShape};
 pub use rt::{Rt, RtConfig};
 pub use unit_dir::{OpenedUnit, UnitDir};
+pub use verify::{Verified, VerifiedVolume, WrongTrack, allocated_tracks};

@@ -173,12 +173,17 @@ impl UnitDir {
     /// If a file cannot be opened.
     pub fn drives(&self) -> Result<Drives, UnitDirError> {
         let open = |(number, drive): (usize, &DriveShape)| {
-            let device: Box<dyn Device> = Box::new(self.open_file(&drive_name(number))?);
+            let device: Box<dyn Device> = Box::new(self.drive(number)?);
             Ok((drive.dka_no, device))
         };
         let drives: Result<_, UnitDirError> =
             self.shape.drives.iter().enumerate().map(open).collect();
         Ok(Drives::new(drives?))
+    }
+
+    /// One of its drives.
+    pub(crate) fn drive(&self, number: usize) -> Result<FileDrive, UnitDirError> {
+        self.open_file(&drive_name(number))
     }
 
     /// The device of its log, which is this unit's.

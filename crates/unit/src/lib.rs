@@ -95,7 +95,7 @@ pub use history::{
 };
 pub use job::Job;
 pub use mailbox::Reply;
-pub use recovery::{Opened, Recovered, RecoveryError};
+pub use recovery::{NotWritten, Opened, Recovered, RecoveryError, StoredTrack};
 
 pub(crate) use mailbox::Mailbox;
 pub use schedule::{

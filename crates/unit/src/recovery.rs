@@ -7,6 +7,9 @@
 
 mod control;
 mod data;
+mod stored;
+
+pub use stored::{NotWritten, StoredTrack};
 
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};

@@ -124,7 +124,7 @@ fn part_of(geometry: Geometry, track: TrackNo, piece: &Piece) -> Piece {
 }
 
 /// A driver that does what is asked at once: nobody else is there yet.
-struct AtOnce<'a>(&'a Plant);
+pub(super) struct AtOnce<'a>(pub(super) &'a Plant);
 
 impl dka::Port for AtOnce<'_> {
     async fn perform(&self, op: dka::Op) -> dka::Done {
@@ -137,11 +137,11 @@ impl dka::Port for AtOnce<'_> {
 }
 
 /// A drive does not take what is dirty.
-struct CannotMakeRoom;
+pub(super) struct CannotMakeRoom;
 
 /// Destages the track that was put into the cache first. Its records were durable when the log was
 /// opened.
-fn make_room(core: &Core, plant: &Plant) -> Result<(), CannotMakeRoom> {
+pub(super) fn make_room(core: &Core, plant: &Plant) -> Result<(), CannotMakeRoom> {
     let snapshot = core.cache.next_dirty(None).ok_or(CannotMakeRoom)?;
     let home = core.home(snapshot.key().backing);
     let write = TrackWrite {
