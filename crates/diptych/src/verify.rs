@@ -54,13 +54,19 @@ struct Findings {
     repaired: Option<u64>,
 }
 
+impl Findings {
+    fn is_right(&self) -> bool {
+        self.recovered.lost.is_none() && self.verified.is_right()
+    }
+}
+
 /// Checks, and says with which code to exit.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, UnitCommandError> {
     let found = match verify(args) {
         Err(error) if is_damage(&error) => Err(error),
         other => Ok(other?),
     };
-    let is_right = found.as_ref().is_ok_and(|found| found.verified.is_right());
+    let is_right = found.as_ref().is_ok_and(Findings::is_right);
     let text = if args.json { as_json(args, &found) } else { as_lines(&found) };
     io::stdout().write_all(text.as_bytes()).map_err(UnitCommandError::Report)?;
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -69,7 +75,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, UnitCommandError> {
 fn verify(args: &VerifyArgs) -> Result<Findings, UnitDirError> {
     let dir = UnitDir::lock(&args.dir)?;
     let (recovered, verified) = look(&dir, "reading")?;
-    if !args.repair {
+    // To come back from a damaged log is for the operator to decide.
+    if !args.repair || recovered.lost.is_some() {
         return Ok(Findings { recovered, verified, repaired: None });
     }
     let repaired = Some(dir.repair(config())?);
@@ -87,16 +94,31 @@ fn look(dir: &UnitDir, step: &'static str) -> Result<(Recovered, Verified), Unit
 }
 
 fn as_lines(found: &Result<Findings, UnitDirError>) -> String {
-    let Findings { recovered, verified, repaired } = match found {
+    let found = match found {
         Ok(found) => found,
         Err(error) => return format!("wrong: {error}\n"),
     };
+    let Findings { recovered, verified, repaired } = found;
     let Recovered { records, torn, changes, volumes, pairs, .. } = recovered;
-    let end = if *torn { "its end is torn, nothing in that was answered" } else { "whole" };
+    let end = if recovered.lost.is_some() {
+        "damaged"
+    } else if *torn {
+        "its end is torn, nothing in that was answered"
+    } else {
+        "whole"
+    };
     let mut text = format!(
         "log: {records} records, {end}\ncontrol state: {volumes} volumes, {pairs} pairs, {changes} changes \
          since the checkpoint\n"
     );
+    if let Some(lost) = recovered.lost {
+        let _ = writeln!(
+            text,
+            "wrong: the log is damaged: record {lost} had been durable and is missing, and all behind it. \
+             When the unit comes back its pairs are suspended and its volumes blocked, until you release \
+             them. Nothing of this is repaired"
+        );
+    }
     for volume in &verified.volumes {
         let VerifiedVolume { ldev, tracks, blocks, in_log_blocks, .. } = volume;
         let VerifiedVolume { behind_blocks, wrong_blocks, failed, .. } = volume;
@@ -128,11 +150,7 @@ fn as_lines(found: &Result<Findings, UnitDirError>) -> String {
             );
         }
     }
-    text.push_str(if verified.is_right() {
-        "all of it is right\n"
-    } else {
-        "something is wrong\n"
-    });
+    text.push_str(if found.is_right() { "all of it is right\n" } else { "something is wrong\n" });
     text
 }
 
@@ -140,10 +158,14 @@ fn as_json(args: &VerifyArgs, found: &Result<Findings, UnitDirError>) -> String 
     let dir = args.dir.display().to_string();
     let shown = match found {
         Err(error) => json!({ "dir": dir, "right": false, "error": error.to_string() }),
-        Ok(Findings { recovered, verified, repaired }) => json!({
+        Ok(found @ Findings { recovered, verified, repaired }) => json!({
             "dir": dir,
-            "right": verified.is_right(),
-            "log": { "records": recovered.records, "torn": recovered.torn },
+            "right": found.is_right(),
+            "log": {
+                "records": recovered.records,
+                "torn": recovered.torn,
+                "first_lost": recovered.lost.map(|lost| lost.0),
+            },
             "control": {
                 "volumes": recovered.volumes,
                 "pairs": recovered.pairs,

@@ -144,12 +144,21 @@ fn a_damaged_log_is_told_from_what_cannot_be_looked_at() {
     assert_eq!(code, 2);
     assert!(err.contains("is in use"), "{err}");
     drop(held);
-    {
+    let harm_log = |sectors: &[u64]| {
         let log = FileDrive::open(dir.join("log")).unwrap();
-        for sector in [0, 8] {
-            log.write_at(SectorNo(sector), &[IoSlice::new(&[0; 512])]).unwrap();
+        for sector in sectors {
+            log.write_at(SectorNo(*sector), &[IoSlice::new(&[0; 512])]).unwrap();
         }
-    }
+    };
+    harm_log(&[16]); // the first batch: the first volume, which was durable
+    let before = files(&dir);
+    let (code, found) = verified(&["--repair"], &dir);
+    assert_eq!((code, &found["log"]["first_lost"]), (1, &1.into()), "{found}");
+    let (code, out, _) = diptych(&["verify", "--repair"], &dir);
+    assert_eq!(code, 1);
+    assert!(out.contains("wrong: the log is damaged: record 1 had been durable"), "{out}");
+    assert_eq!(files(&dir), before);
+    harm_log(&[0, 8]); // both superblocks
     let (code, out, _) = diptych(&["verify"], &dir);
     assert_eq!(code, 1);
     assert!(out.ends_with("there is no log on this device\n"), "{out}");
