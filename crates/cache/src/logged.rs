@@ -1,7 +1,9 @@
 //! Where the records of what is dirty stand in a log: what a destage has to wait for, and what the log
 //! cannot give up.
 
-use crate::{Admission, Cache};
+use crate::shard::Shard;
+use crate::{Admission, Cache, SlotKey};
+use diptych_sync::Mutex;
 
 /// Sequences of the records of a slot's dirty data; 0 is none. One that is wrong is too low, where the
 /// log keeps more than it must: never too high.
@@ -50,6 +52,11 @@ impl Logged {
         self.first = lower(self.first, std::mem::take(&mut self.destage_first));
     }
 
+    /// All that is dirty has records again, between these.
+    pub(crate) fn again(&mut self, first: u64, last: u64) {
+        (self.first, self.last) = (first, self.last.max(last));
+    }
+
     /// The first record of what is not on the drive.
     pub(crate) fn oldest(&self) -> Option<u64> {
         Some(lower(self.first, self.destage_first)).filter(|&oldest| oldest != 0)
@@ -74,6 +81,25 @@ impl Cache {
     /// stands in the log and which no slot has yet.
     pub fn oldest_logged(&self) -> Option<u64> {
         self.shards.iter().filter_map(|shard| shard.lock().oldest_logged()).min()
+    }
+
+    /// The failed slots that need records older than `before`, ascending. Nothing but an operator makes
+    /// them clean, so they would hold the log's beginning for ever.
+    pub fn failed_before(&self, before: u64) -> Vec<SlotKey> {
+        let of_shard = |shard: &Mutex<Shard>| shard.lock().failed_before(before);
+        let mut keys: Vec<SlotKey> = self.shards.iter().flat_map(of_shard).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// All that is dirty of a failed slot was put into the log again, as records from `first` to `last`.
+    /// The caller holds the claim of the track since before it looked at the slot. A slot that is not
+    /// failed any more keeps the records it had.
+    pub fn logged_again(&self, key: SlotKey, first: u64, last: u64) {
+        let mut shard = self.shard(key);
+        if let Some(at) = shard.find(key).filter(|&at| shard.slot(at).is_failed()) {
+            shard.slot_mut(at).logged.again(first, last);
+        }
     }
 }
 

@@ -395,6 +395,13 @@ impl Shard {
         slots.filter_map(|at| self.slot(at).logged.oldest()).min()
     }
 
+    /// The failed slots that need records older than `before`.
+    pub(crate) fn failed_before(&self, before: u64) -> Vec<SlotKey> {
+        let failed = self.lists.iter(ListKind::Failed, &self.slots).map(|at| self.slot(at));
+        let old = failed.filter(|slot| slot.logged.oldest().is_some_and(|first| first < before));
+        old.map(|slot| slot.key).collect()
+    }
+
     /// The mark of the slot that has been dirty for longest, failed ones excepted.
     pub(crate) fn oldest_mark(&self) -> Option<u64> {
         let queued = self.lists.first(ListKind::Dirty).map(|at| self.slot(at).mark);

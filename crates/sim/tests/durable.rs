@@ -248,3 +248,27 @@ fn a_damaged_log_is_not_trusted() {
     sim.unit().accept_contents(PRIMARY, sim.now()).unwrap();
     write(&mut sim, 0, 48, 9);
 }
+
+/// The drive of one volume takes nothing any more: the log goes on for the other, and nothing is lost.
+#[test]
+fn a_blocked_volume_does_not_hold_the_log() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    let on_secondary =
+        HostOp::Write { ldev: SECONDARY, block: BlockNo(5), data: fill_blocks(7, 9) };
+    machine.drives[1].cut(|_| false); // until the power is back every request fails
+    assert_eq!(answer(&mut sim, on_secondary), HostReply::Done);
+    sim.run_until(sim.now() + 5_000_000_000);
+    let state = |sim: &Sim| sim.unit().volume(SECONDARY).unwrap().state;
+    assert_eq!(state(&sim), VolumeState::Blocked);
+    for round in 0..200 {
+        write(&mut sim, 0, 48, round);
+    }
+    drop(sim);
+    machine.drives[1].restore_power();
+    let (mut sim, _) = machine.open();
+    assert_eq!(state(&sim), VolumeState::Blocked);
+    sim.unit().release_volume(SECONDARY, sim.now()).unwrap();
+    assert_eq!(read(&mut sim, SECONDARY)[5 * 512..14 * 512], fill_blocks(7, 9)[..]);
+    assert_eq!(read(&mut sim, PRIMARY), fill_blocks(199, 48));
+}

@@ -5,6 +5,7 @@ use crate::destage::destage_upto;
 use crate::failure;
 use crate::held::NotHeld;
 use crate::job::JobMailbox;
+use crate::park::park;
 use crate::record::{self, Kind};
 use crate::schedule::KeptSchedules;
 use crate::{Effect, Event, Mailbox};
@@ -15,6 +16,7 @@ use diptych_format::{BLOCK_BYTES, BackingId, DriveNo, LdevId, SectorNo};
 use diptych_log::{Entry, Sequence};
 use diptych_shared::State;
 use diptych_sync::Arc;
+use diptych_sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 /// The version of the records and of the control state. What was written by a later one is not read.
@@ -53,6 +55,7 @@ impl Checkpointing {
 impl Drop for Checkpointing {
     fn drop(&mut self) {
         self.core.scheduler.lock().checkpoint_ended();
+        self.core.checkpoint_asked.store(false, Ordering::Release);
     }
 }
 
@@ -67,6 +70,9 @@ pub(crate) async fn make_checkpoint(running: Checkpointing) {
 /// Brings what is dirty to the drives, writes the control state, and gives up what is before both.
 async fn checkpoint(m: &Mailbox, core: &Core) -> Result<(), NotHeld> {
     destage_upto(m, core, core.cache.dirty_mark()).await;
+    if let Some(last) = core.journal.last() {
+        park(m, core, Sequence(last + 1)).await?;
+    }
     // In this order: what is in flight may be in a slot by the time the cache is asked.
     let Some(in_flight) = core.journal.oldest_in_flight() else { return Ok(()) };
     let oldest =

@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) shapes: RwLock<BTreeMap<LdevId, Shape>>,
     /// Something became dirty since the scheduler last looked.
     pub(crate) dirtied: AtomicBool,
+    /// Somebody saw that a checkpoint is needed, and kicked for it.
+    pub(crate) checkpoint_asked: AtomicBool,
     /// The unit's one sequence: generations of blocks and numbers of images.
     sequence: AtomicU64,
     next_backing: AtomicU64,
@@ -87,6 +89,7 @@ impl Core {
             backings: Mutex::new(BTreeMap::new()),
             shapes: RwLock::new(BTreeMap::new()),
             dirtied: AtomicBool::new(false),
+            checkpoint_asked: AtomicBool::new(false),
             sequence: AtomicU64::new(1),
             next_backing: AtomicU64::new(1),
             config,

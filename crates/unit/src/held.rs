@@ -307,6 +307,13 @@ impl Drop for Room<'_> {
         }
         if let Some(log) = self.log.take() {
             self.m.wake(self.core.journal.return_room(log));
+            let needed = || self.core.journal.needs_checkpoint(&self.core.config);
+            if !self.core.checkpoint_asked.load(Ordering::Relaxed)
+                && needed()
+                && !self.core.checkpoint_asked.swap(true, Ordering::AcqRel)
+            {
+                self.m.kick();
+            }
         }
     }
 }

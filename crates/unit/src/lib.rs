@@ -76,6 +76,7 @@ mod host_write;
 mod job;
 mod journal;
 mod mailbox;
+mod park;
 mod record;
 mod recovery;
 mod schedule;

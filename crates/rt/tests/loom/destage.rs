@@ -37,7 +37,7 @@ fn slot_between_transfer_and_destage() {
         protocol: "a track is written whose buffer went to the secondary's slot by reference, and is destaged",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
-        floor: 3_600,
+        floor: 3_400,
         mutants: &[Mutant { name: "mark-shared", dies_by: "invariant" }],
     }
     .check(|| {

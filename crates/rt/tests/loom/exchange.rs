@@ -36,7 +36,7 @@ fn quick_restore_against_writes() {
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::UnboundedFor(20)],
         floor: 12_500,
-        mutants: &[Mutant { name: "command-barrier", dies_by: "invariant" }],
+        mutants: &[Mutant { name: "mark-secondary-changes", dies_by: "invariant I2" }],
     }
     .check(|| {
         let world = split();

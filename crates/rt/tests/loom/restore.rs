@@ -123,7 +123,7 @@ fn restore_given_up() {
         protocol: "a destage of the primary fails while a host's read brings a track back",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::Preemptions(3), Bound::UnboundedFor(20)],
-        floor: 3_400,
+        floor: 3_200,
         mutants: &[Mutant { name: "given-up-restore", dies_by: "invariant" }],
     }
     .check(|| {

@@ -94,9 +94,15 @@ async fn carry_out(
         }
         plan.push(planned);
     }
-    let pairs = families.with_all(|all| {
-        plan.into_iter().map(|planned| carry_out_one(m, core, planned, all)).collect()
-    });
+    let pairs = if mutant::removed("group-barrier") {
+        // Neither the barrier nor the one instant that would hide that it is gone.
+        let mut one = |planned| families.with_all(|all| carry_out_one(m, core, planned, all));
+        plan.into_iter().map(&mut one).collect()
+    } else {
+        families.with_all(|all| {
+            plan.into_iter().map(|planned| carry_out_one(m, core, planned, all)).collect()
+        })
+    };
     core.journal.commit(m).await.map_err(|_| refused(Refusal::Stopping))?;
     drop(families);
     Ok(GroupOutcome::Accepted { pairs, barrier_ns: m.now().ns_since(began) })
