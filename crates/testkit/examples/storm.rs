@@ -1,19 +1,37 @@
-//! Splits under load in virtual time, every block of every image checked: what `cargo xtask storm` runs.
-#![allow(clippy::print_stdout, reason = "the figure is what the program is for")]
+//! Splits under load in virtual time, every block of every image checked; with `--seeds` crashes instead.
+//! What `cargo xtask storm` runs.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures are what the program is for"
+)]
 
 use clap::{Parser, ValueEnum};
-use diptych_testkit::{Flaw, Storm, StormReport, run_storm};
+use diptych_testkit::{CrashFlaw, CrashReport, Flaw, Storm, StormReport, run_crashes, run_storm};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Splits under load in virtual time, every block of every image checked.
+/// Splits under load, or crashes, in virtual time; every block checked.
 #[derive(Parser)]
 struct Args {
     /// Splits to make.
     #[arg(long, default_value_t = 10_000)]
     splits: u64,
+    /// Crashes instead: units to make, each of its own seed, killed and cut off again and again.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// What is wrong with the crashes on purpose: they have to find it.
+    #[arg(long, value_enum, requires = "seeds")]
+    crash_flaw: Option<CrashWrongly>,
+    /// Shows the end of what happened before something was found to be wrong by a crash.
+    #[arg(long, requires = "seeds")]
+    trace: bool,
+    /// Goes on after a seed that found something.
+    #[arg(long, requires = "seeds")]
+    go_on: bool,
     /// The seed of the first unit.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -32,6 +50,26 @@ enum Wrongly {
     InstantLate,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum CrashWrongly {
+    /// What was answered was not written before.
+    AnswerBeforeAppend,
+    /// The log says that it has flushed, and has not.
+    LogFlushLies,
+    /// Drives say that they have flushed, and have not.
+    DriveFlushLies,
+}
+
+impl From<CrashWrongly> for CrashFlaw {
+    fn from(flaw: CrashWrongly) -> Self {
+        match flaw {
+            CrashWrongly::AnswerBeforeAppend => Self::AnswerBeforeAppend,
+            CrashWrongly::LogFlushLies => Self::LogFlushLies,
+            CrashWrongly::DriveFlushLies => Self::DriveFlushLies,
+        }
+    }
+}
+
 impl From<Wrongly> for Flaw {
     fn from(flaw: Wrongly) -> Self {
         match flaw {
@@ -44,6 +82,9 @@ impl From<Wrongly> for Flaw {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
+    if let Some(seeds) = args.seeds {
+        return crashes(&args, seeds);
+    }
     let storm = Storm { seed: args.seed, splits: args.splits, flaw: args.flaw.map(Flaw::from) };
     let style = "{elapsed_precise} [{wide_bar}] {pos} of {len} splits, {eta} left, {msg}";
     // On standard error, and only if that is a terminal.
@@ -72,5 +113,57 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         println!("{wrong}\nagain: cargo xtask storm --splits 50 --seed {}{flaw}", wrong.seed);
     }
     let as_it_should_be = report.first_wrong.is_some() == args.flaw.is_some();
+    Ok(if as_it_should_be { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The seed that is under way.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines of a trace.
+const TRACE_LINES: usize = 400;
+
+fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
+    let style = "{elapsed_precise} [{wide_bar}] {pos} of {len} seeds, {eta} left, {msg}";
+    let bar = ProgressBar::new(seeds).with_style(ProgressStyle::with_template(style)?);
+    let begun = Instant::now();
+    let flaw = args.crash_flaw.map(CrashFlaw::from);
+    let trace_max = if args.trace { TRACE_LINES } else { 0 };
+    let (mut report, mut wrong) = (CrashReport::default(), 0_u64);
+    // A panic may end the program: jobs that are dropped find locks that were held.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("seed {}: {panic}", SEED.load(Ordering::Relaxed));
+    }));
+    for seed in args.seed..args.seed + seeds {
+        SEED.store(seed, Ordering::Relaxed);
+        match run_crashes(seed, flaw, trace_max) {
+            Ok(one) => report.add(&one),
+            Err(found) => {
+                wrong += 1;
+                if args.trace {
+                    println!("{}{}", found.trace, found.drawn);
+                }
+                println!("{found}\nagain: cargo xtask storm --seeds 1 --seed {seed} --trace");
+                if !args.go_on {
+                    break;
+                }
+            }
+        }
+        bar.inc(1);
+        bar.set_message(format!("{wrong} wrong"));
+    }
+    bar.finish_and_clear();
+    let (virtual_s, real_s) = (report.virtual_ns as f64 / 1e9, begun.elapsed().as_secs_f64());
+    let CrashReport { seeds, kills, cuts, in_recovery, restarts, operations, writes, .. } = report;
+    let CrashReport { commands, found_accepted, images, blocks, quiet, .. } = report;
+    println!(
+        "storm: {seeds} seeds from {}, {kills} kills and {cuts} cuts, {in_recovery} of them in \
+         recovery, {restarts} restarts, {operations} operations, {writes} writes, {commands} commands \
+         ({found_accepted} found accepted after a crash), {images} images, {blocks} blocks checked, \
+         {quiet} times quiet, {wrong} wrong, {virtual_s:.1} s in the units, {real_s:.1} s, {:.0} times \
+         as fast",
+        args.seed,
+        virtual_s / real_s
+    );
+    let as_it_should_be = (wrong > 0) == flaw.is_some();
     Ok(if as_it_should_be { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,7 +11,7 @@ use diptych_format::{
     TrackPool, TrackRange,
 };
 use diptych_shared::{Pair, PairStatus, Volume};
-use diptych_unit::{Effect, Event};
+use diptych_unit::{Effect, Event, Plant, Unit};
 use std::collections::BTreeMap;
 
 /// Rounds of flushes after which nothing may be dirty any more.
@@ -82,8 +82,7 @@ impl ByHand {
     ///
     /// [`Violation::Stored`], or [`Violation::Unreadable`] if a drive refuses.
     pub fn stored(&self) -> Result<Stored, Violation> {
-        let volumes = self.unit().volumes();
-        volumes.iter().map(|volume| Ok((volume.ldev, self.stored_volume(volume)?))).collect()
+        Drives { unit: self.unit(), plant: self.plant(), undefined: &|_, _| false }.stored()
     }
 
     /// Checks I2 and I4 on the drives, and what holds between steps. Meaningful after
@@ -93,12 +92,7 @@ impl ByHand {
     ///
     /// The first violation.
     pub fn check_stored(&self) -> Result<Stored, Violation> {
-        let stored = self.stored()?;
-        for pair in &self.unit().pairs() {
-            check_status(pair)?;
-            check_sides(pair, &stored)?;
-        }
-        Ok(stored)
+        check_stored(self.unit(), self.plant(), &|_, _| false)
     }
 
     /// Checks that no copier has left anything that it could copy (I6). Meaningful after
@@ -108,22 +102,7 @@ impl ByHand {
     ///
     /// [`Violation::CopyNotEnded`].
     pub fn check_copies_ended(&self) -> Result<(), Violation> {
-        let pairs = self.unit().pairs();
-        for pair in &pairs {
-            // Tracks that the level above cannot bring are not copied here either.
-            let brings = |above: &&Pair| above.direction().1 == pair.primary;
-            let above = pairs.iter().filter(|above| above.id != pair.id).find(brings);
-            let left = pair.c.runs().flat_map(TrackRange::iter).filter(|track| {
-                let lacks = above.is_some_and(|above| above.c.get(*track));
-                !pair.unreadable.get(*track) && !lacks
-            });
-            let tracks = left.count() as u64;
-            if pair.is_copying() && pair.copier && tracks > 0 {
-                let (primary, secondary) = (pair.primary, pair.secondary);
-                return Err(Violation::CopyNotEnded { primary, secondary, tracks });
-            }
-        }
-        Ok(())
+        check_copies_ended(self.unit(), false)
     }
 
     /// Checks that whatever room jobs were promised in the cache was given back. Meaningful after
@@ -137,6 +116,23 @@ impl ByHand {
             0 => Ok(()),
             permits => Err(Violation::RoomLost { permits }),
         }
+    }
+}
+
+/// Whether nobody says what a block holds: what was being copied to when the power went may be torn.
+pub(crate) type Undefined<'a> = dyn Fn(LdevId, BlockNo) -> bool + 'a;
+
+/// The drives under a unit.
+struct Drives<'a> {
+    unit: &'a Unit,
+    plant: &'a Plant,
+    undefined: &'a Undefined<'a>,
+}
+
+impl Drives<'_> {
+    fn stored(&self) -> Result<Stored, Violation> {
+        let volumes = self.unit.volumes();
+        volumes.iter().map(|volume| Ok((volume.ldev, self.stored_volume(volume)?))).collect()
     }
 
     fn stored_volume(&self, volume: &Volume) -> Result<StoredVolume, Violation> {
@@ -162,7 +158,7 @@ impl ByHand {
         stored: &mut StoredVolume,
     ) -> Result<(), Violation> {
         let (ldev, geometry) = (volume.ldev, volume.geometry);
-        let home = self.unit().home(volume.backing).expect("a volume with payload has a place");
+        let home = self.unit.home(volume.backing).expect("a volume with payload has a place");
         let place = home.place(track);
         let pool = TrackPool::new(1, geometry.track_bytes());
         assert!(pool.reserve(1), "a pool of one buffer has one");
@@ -172,7 +168,7 @@ impl ByHand {
             data: Some((pool.take_reserved(), 0..geometry.track_bytes())),
             checks: Some(CheckArea::zeroed(geometry.blocks_per_track())),
         };
-        let Event::Disk(done) = self.plant().perform(Effect::Disk(read)) else {
+        let Event::Disk(done) = self.plant.perform(Effect::Disk(read)) else {
             unreachable!("a drive's request has a drive's answer")
         };
         done.result.map_err(|source| Violation::Unreadable { ldev, track, source })?;
@@ -187,12 +183,55 @@ impl ByHand {
             let bytes = &data.bytes()[index as usize * BLOCK_BYTES..][..BLOCK_BYTES];
             let field = checks.get(index);
             let la = LogicalAddress { backing: volume.backing, block };
-            field.verify(bytes, la).map_err(|source| Violation::Stored { ldev, source })?;
+            let verified = field.verify(bytes, la);
+            if verified.is_err() && (self.undefined)(ldev, block) {
+                continue;
+            }
+            verified.map_err(|source| Violation::Stored { ldev, source })?;
             stored.data[block.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES].copy_from_slice(bytes);
             stored.checks[block.0 as usize] = Some(field);
         }
         Ok(())
     }
+}
+
+/// As [`ByHand::check_stored`], but for what is undefined.
+pub(crate) fn check_stored(
+    unit: &Unit,
+    plant: &Plant,
+    undefined: &Undefined<'_>,
+) -> Result<Stored, Violation> {
+    let stored = Drives { unit, plant, undefined }.stored()?;
+    for pair in &unit.pairs() {
+        check_status(pair)?;
+        check_sides(pair, &stored)?;
+    }
+    Ok(stored)
+}
+
+/// As [`ByHand::check_copies_ended`]. `durable`: the unit has a log, and a pair that follows an undefined
+/// primary waits.
+pub(crate) fn check_copies_ended(unit: &Unit, durable: bool) -> Result<(), Violation> {
+    let pairs = unit.pairs();
+    for pair in &pairs {
+        let primary_undefined = unit.volume(pair.primary).is_some_and(|volume| volume.undefined);
+        if durable && pair.status == PairStatus::PairedNotCopied && primary_undefined {
+            continue;
+        }
+        // Tracks that the level above cannot bring are not copied here either.
+        let brings = |above: &&Pair| above.direction().1 == pair.primary;
+        let above = pairs.iter().filter(|above| above.id != pair.id).find(brings);
+        let left = pair.c.runs().flat_map(TrackRange::iter).filter(|track| {
+            let lacks = above.is_some_and(|above| above.c.get(*track));
+            !pair.unreadable.get(*track) && !lacks
+        });
+        let tracks = left.count() as u64;
+        if pair.is_copying() && pair.copier && tracks > 0 {
+            let (primary, secondary) = (pair.primary, pair.secondary);
+            return Err(Violation::CopyNotEnded { primary, secondary, tracks });
+        }
+    }
+    Ok(())
 }
 
 /// In 803 and while restoring C is not empty, in 804 it is.

@@ -10,6 +10,7 @@
 //! | [`Tag`] | data that says which write made it, and where it belongs |
 //! | [`Program`], [`run_sequential`], [`run_concurrent`] | random storms |
 //! | [`SearchConfig`], [`search`] | every state that the rules of pairs can come to, with crashes |
+//! | [`run_crashes`] | the unit killed and cut off again and again, and what it comes back with |
 //! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
 //!
 //! Invariants:
@@ -54,6 +55,7 @@ mod by_hand;
 mod checker;
 mod choices;
 mod concurrent;
+mod crash;
 mod history;
 #[cfg(not(any(diptych_loom, diptych_shuttle)))] // real processes
 mod kill;
@@ -71,6 +73,7 @@ pub use by_hand::{ByHand, Move};
 pub use checker::{Stored, StoredVolume};
 pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
+pub use crash::{CrashFlaw, CrashFound, CrashReport, CrashWrong, run_crashes};
 pub use history::{Allowed, Effect as HistoryEffect, History};
 #[cfg(not(any(diptych_loom, diptych_shuttle)))]
 pub use kill::{KillConfig, KillError, KillReport, Life, Wrong as KillWrong, live, run_kills};

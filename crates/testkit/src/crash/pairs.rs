@@ -1,0 +1,105 @@
+//! What was answered of pairs, and what a command leaves in their volumes.
+
+use super::registers::{Registers, Value};
+use diptych_cha::CommandCode;
+use diptych_format::LdevId;
+use diptych_shared::PairStatus;
+
+/// The volumes of a pair, by their numbers.
+pub(super) type Names = (usize, usize);
+
+/// A command for one pair.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) code: CommandCode,
+    pub(super) names: Names,
+    pub(super) freeze: bool,
+    pub(super) quick: bool,
+}
+
+/// Whether the status may have become this without a command.
+pub(super) fn may_become(answered: PairStatus, found: PairStatus) -> bool {
+    use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring};
+    matches!((answered, found), (CopyInProgress, Copied) | (Restoring, PairedNotCopied))
+        || answered == found
+}
+
+impl Asked {
+    pub(super) fn ldevs(&self) -> (LdevId, LdevId) {
+        (crate::ldev(self.names.0 as u8), crate::ldev(self.names.1 as u8))
+    }
+
+    /// The volumes that it may change.
+    pub(super) fn targets(&self, was: Option<PairStatus>) -> Vec<usize> {
+        let (primary, secondary) = self.names;
+        match self.code {
+            CommandCode::Restore | CommandCode::QuickRestore => vec![primary, secondary],
+            CommandCode::Delete if was == Some(PairStatus::Restoring) => vec![primary, secondary],
+            _ => vec![secondary],
+        }
+    }
+
+    /// Whether it leaves an image of the primary in the secondary.
+    pub(super) fn splits(&self, to: Option<PairStatus>) -> bool {
+        use PairStatus::{Copied, CopyInProgress};
+        match self.code {
+            CommandCode::Copy => true,
+            CommandCode::Create => matches!(to, Some(Copied | CopyInProgress)),
+            _ => false,
+        }
+    }
+
+    /// What it leaves in volumes when it is accepted at a moment between `from` and `to`.
+    pub(super) fn leaves(
+        &self,
+        was: Option<PairStatus>,
+        is: Option<PairStatus>,
+        registers: &Registers,
+        (from, to): (u64, u64),
+    ) -> Vec<(usize, Vec<Value>)> {
+        use PairStatus::{Copied, Restoring, Suspended};
+        let (primary, secondary) = self.names;
+        let any = |volume: usize| (volume, vec![Value::Any; registers.of(volume).len()]);
+        let image = |of: usize| registers.image(of, from, to);
+        match self.code {
+            _ if self.splits(is) => vec![(secondary, image(primary))],
+            CommandCode::Create | CommandCode::Copy | CommandCode::Resync => vec![any(secondary)],
+            CommandCode::Suspend | CommandCode::Delete => match was {
+                Some(Copied | Suspended) | None => Vec::new(),
+                Some(Restoring) => vec![any(primary)],
+                Some(_) => vec![any(secondary)],
+            },
+            CommandCode::Restore => vec![(primary, image(secondary)), any(secondary)],
+            CommandCode::QuickRestore => {
+                let old = (secondary, image(primary));
+                let other = if self.freeze { old } else { any(secondary) };
+                vec![(primary, image(secondary)), other]
+            }
+        }
+    }
+
+    /// Whether it was accepted, by what became of the pair; `None` if that does not tell.
+    pub(super) fn was_accepted(
+        &self,
+        answered: Option<PairStatus>,
+        found: Option<PairStatus>,
+    ) -> Option<bool> {
+        use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring, Suspended};
+        let Some(was) = answered else {
+            return Some(self.code == CommandCode::Create && found.is_some());
+        };
+        let Some(is) = found else { return Some(self.code == CommandCode::Delete) };
+        let was_split = matches!(was, Copied | CopyInProgress);
+        Some(match self.code {
+            CommandCode::Create | CommandCode::Delete => false,
+            CommandCode::Copy => !was_split && matches!(is, Copied | CopyInProgress),
+            CommandCode::Resync => (was_split || was == Suspended) && is == PairedNotCopied,
+            CommandCode::Suspend => was != Suspended && is == Suspended,
+            CommandCode::Restore => was_split && matches!(is, Restoring | PairedNotCopied),
+            CommandCode::QuickRestore if self.freeze => {
+                return (!was_split || is != Copied).then_some(false);
+            }
+            CommandCode::QuickRestore => was_split && is == PairedNotCopied,
+        })
+    }
+}

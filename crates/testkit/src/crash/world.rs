@@ -1,0 +1,473 @@
+//! What hosts and operators know: what they asked for, what was answered, what they found.
+
+use super::cut::{Found, Instant, Written};
+use super::images::Images;
+use super::layout::Layout;
+use super::pairs::{Asked, Names, may_become};
+use super::registers::{Registers, Value};
+use super::wrong::CrashWrong;
+use crate::{CrashReport, Tag, ldev};
+use diptych_cha::{Forbidden, GroupOutcome, HostError, HostOp, HostReply, Outcome};
+use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId};
+use diptych_shared::{Pair, PairStatus};
+use diptych_sim::{Answered, RequestNo};
+use std::collections::BTreeMap;
+
+/// A request that is not answered.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub(super) client: usize,
+    /// When it was sent.
+    pub(super) from: u64,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    Read {
+        volume: usize,
+        blocks: BlockRange,
+    },
+    /// Tag 0 gives blocks up.
+    Write {
+        volume: usize,
+        blocks: BlockRange,
+        tag: Tag,
+        format: bool,
+    },
+    Flush {
+        volume: usize,
+    },
+    Command(Asked),
+    Group(Vec<Asked>),
+}
+
+/// A pair, as it was answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) status: PairStatus,
+    /// As it was last seen, which nobody promised to stay.
+    pub(super) seen: PairStatus,
+    pub(super) quick: bool,
+}
+
+pub(super) struct World {
+    pub(super) layout: Layout,
+    pub(super) registers: Registers,
+    /// Writes since the last crash.
+    pub(super) writes: Vec<Written>,
+    pub(super) pairs: BTreeMap<Names, Known>,
+    pub(super) pending: BTreeMap<RequestNo, Pending>,
+    pub(super) images: Images,
+    /// What the last look found.
+    pub(super) found: Found,
+    /// As it was before the last crash, if nothing was asked for since.
+    pub(super) before: Option<Instant>,
+    pub(super) report: CrashReport,
+    moment: u64,
+    last_tag: u64,
+}
+
+impl World {
+    pub(super) fn new(layout: Layout) -> Self {
+        let registers = Registers::new(layout.volumes, layout.geometry.block_count());
+        Self {
+            layout,
+            registers,
+            writes: Vec::new(),
+            pairs: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            images: Images::default(),
+            found: Found::new(),
+            before: None,
+            report: CrashReport::default(),
+            moment: 0,
+            last_tag: 0,
+        }
+    }
+
+    pub(super) fn now(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+
+    pub(super) fn next_tag(&mut self) -> Tag {
+        self.last_tag += 1;
+        Tag(self.last_tag)
+    }
+
+    /// Commands that are not answered.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (u64, Asked)> + '_ {
+        self.pending.values().flat_map(|pending| {
+            let asked = match &pending.what {
+                What::Command(asked) => vec![*asked],
+                What::Group(asked) => asked.clone(),
+                _ => Vec::new(),
+            };
+            asked.into_iter().map(|asked| (pending.from, asked))
+        })
+    }
+
+    /// Operators look at the pairs there are.
+    pub(super) fn look_at_pairs(&mut self, pairs: &[Pair]) {
+        for pair in pairs {
+            let names = (number(pair.primary), number(pair.secondary));
+            if let Some(known) = self.pairs.get_mut(&names) {
+                known.seen = pair.status;
+            }
+        }
+    }
+
+    pub(super) fn status(&self, names: Names) -> Option<PairStatus> {
+        self.pairs.get(&names).map(|known| known.status)
+    }
+
+    /// A request is about to be sent: what it may leave.
+    pub(super) fn sent(&mut self, what: &What) -> u64 {
+        if !matches!(what, What::Read { .. }) {
+            self.before = None;
+        }
+        let from = self.now();
+        match what {
+            What::Read { .. } | What::Flush { .. } => {}
+            What::Write { volume, blocks, tag, .. } => {
+                let value = Value::OneOf(vec![*tag]);
+                self.registers.begin(*volume, *blocks, &value, from);
+                self.images.secondary_changes(*volume, *blocks);
+                let (volume, blocks, tag) = (*volume, *blocks, *tag);
+                let (to, whole) = (u64::MAX, false);
+                self.writes.push(Written { volume, blocks, tag, from, to, whole });
+            }
+            What::Command(asked) => self.command_sent(asked, from),
+            What::Group(all) => all.iter().for_each(|asked| self.command_sent(asked, from)),
+        }
+        from
+    }
+
+    fn command_sent(&mut self, asked: &Asked, from: u64) {
+        let all = self.layout.geometry.all_blocks();
+        for volume in asked.targets(self.status(asked.names)) {
+            self.registers.begin(volume, all, &Value::Any, from);
+        }
+    }
+
+    /// A request is answered. Returns who sent it.
+    pub(super) fn answered(&mut self, answered: &Answered) -> Result<usize, CrashWrong> {
+        let pending = self.pending.remove(&answered.request).expect("it was sent");
+        let Pending { client, from, what } = pending;
+        self.report.operations += 1;
+        let to = self.now();
+        let reply = &answered.reply;
+        match &what {
+            What::Read { volume, blocks } => self.read(*volume, *blocks, from, to, reply)?,
+            What::Write { volume, blocks, format, .. } => {
+                self.wrote(*volume, *blocks, *format, (from, to), reply)?;
+            }
+            What::Flush { volume } => match reply {
+                HostReply::Done => self.all_durable(from),
+                _ => return Err(wrong("a flush", ldev(*volume as u8), reply)),
+            },
+            What::Command(asked) => match reply {
+                HostReply::Outcome(Outcome::Accepted { from: was, to: is, .. }) => {
+                    self.accepted(&[(*asked, *was, *is)], (from, to))?;
+                }
+                HostReply::Outcome(Outcome::Nothing { .. } | Outcome::Refused(_)) => {
+                    self.not_accepted(asked, from);
+                }
+                _ => return Err(wrong("a command", asked.ldevs().0, reply)),
+            },
+            What::Group(all) => match reply {
+                HostReply::Group(GroupOutcome::Accepted { pairs, .. }) => {
+                    let statuses = pairs.iter().map(|pair| (Some(pair.from), Some(pair.to)));
+                    let accepted: Vec<_> =
+                        all.iter().zip(statuses).map(|(a, (was, is))| (*a, was, is)).collect();
+                    self.accepted(&accepted, (from, to))?;
+                }
+                HostReply::Group(_) => all.iter().for_each(|asked| self.not_accepted(asked, from)),
+                _ => return Err(wrong("a group command", all[0].ldevs().0, reply)),
+            },
+        }
+        Ok(client)
+    }
+
+    /// What was answered before `moment` is durable.
+    fn all_durable(&mut self, moment: u64) {
+        let oldest = self.pending.values().map(|pending| pending.from).min();
+        self.registers.durable(moment, oldest.unwrap_or(moment).min(moment));
+    }
+
+    fn not_accepted(&mut self, asked: &Asked, from: u64) {
+        for volume in asked.targets(self.status(asked.names)) {
+            self.registers.withdraw(volume, from);
+        }
+    }
+
+    /// Commands were accepted at one moment.
+    fn accepted(
+        &mut self,
+        all: &[(Asked, Option<PairStatus>, Option<PairStatus>)],
+        (from, to): (u64, u64),
+    ) -> Result<(), CrashWrong> {
+        for (asked, was, _) in all {
+            let answered = self.status(asked.names);
+            let fits = match (answered, *was) {
+                (Some(answered), Some(was)) => may_become(answered, was),
+                (None, None) => true,
+                _ => false,
+            };
+            if !fits {
+                return Err(wrong_pair(asked.names, *was, answered));
+            }
+        }
+        self.take_effect(all, (from, to));
+        self.all_durable(from);
+        Ok(())
+    }
+
+    /// What accepted commands leave.
+    fn take_effect(
+        &mut self,
+        all: &[(Asked, Option<PairStatus>, Option<PairStatus>)],
+        (from, to): (u64, u64),
+    ) {
+        let mut left = Vec::new();
+        for (asked, was, _) in all {
+            asked.targets(*was).iter().for_each(|volume| self.registers.withdraw(*volume, from));
+        }
+        for (asked, was, is) in all {
+            left.extend(asked.leaves(*was, *is, &self.registers, (from, to)));
+        }
+        let mut split = Vec::new();
+        for (asked, _, is) in all {
+            self.report.commands += 1;
+            self.images.forget(asked.names.1);
+            match is {
+                None => drop(self.pairs.remove(&asked.names)),
+                Some(status) => {
+                    let quick = match self.pairs.get(&asked.names) {
+                        Some(known) if asked.code != diptych_cha::CommandCode::Copy => known.quick,
+                        _ => asked.quick,
+                    };
+                    self.pairs.insert(asked.names, Known { status: *status, seen: *status, quick });
+                }
+            }
+            if asked.splits(*is) {
+                split.push(asked.names);
+            }
+        }
+        if !split.is_empty() {
+            let before = |write: &&Written| write.from < to;
+            let writes = self.writes.iter().filter(before).cloned().collect();
+            let under_way = self.writes.iter().filter(|write| write.to == u64::MAX);
+            let under_way: Vec<_> = under_way.map(|w| (w.volume, w.blocks)).collect();
+            let registers = self.registers.clone();
+            self.report.images += split.len() as u64;
+            self.images.split(&split, Instant { registers, writes }, to);
+            under_way.iter().for_each(|(volume, blocks)| {
+                self.images.secondary_changes(*volume, *blocks);
+            });
+            // Writes to the secondary that ended within the command may be in or before it.
+            for write in self.writes.iter().filter(|write| write.to > from) {
+                self.images.secondary_changes(write.volume, write.blocks);
+            }
+        }
+        for (volume, values) in left {
+            self.registers.put(volume, values, from, to);
+        }
+    }
+
+    fn wrote(
+        &mut self,
+        volume: usize,
+        blocks: BlockRange,
+        format: bool,
+        (from, to): (u64, u64),
+        reply: &HostReply,
+    ) -> Result<(), CrashWrong> {
+        let whole = match reply {
+            HostReply::Done => true,
+            HostReply::Failed(HostError::Access { why: Forbidden::Secondary(_), .. })
+                if self.may_be_refused(volume) =>
+            {
+                false
+            }
+            _ => return Err(wrong("a write", ldev(volume as u8), reply)),
+        };
+        let nothing = !whole && !format && blocks.count() <= 1;
+        self.report.writes += u64::from(whole);
+        if nothing {
+            self.registers.withdraw(volume, from);
+            self.writes.retain(|write| write.from != from);
+            return Ok(());
+        }
+        self.registers.end(volume, blocks, from, to, whole);
+        let mine = self.writes.iter_mut().find(|write| write.from == from);
+        if let Some(write) = mine {
+            (write.to, write.whole) = (to, whole);
+        }
+        Ok(())
+    }
+
+    /// Whether hosts may be refused at a volume.
+    fn may_be_refused(&self, volume: usize) -> bool {
+        self.commands().any(|(_, asked)| asked.names.1 == volume)
+            || self.pairs.iter().any(|(names, known)| {
+                let open = known.status == PairStatus::CopyInProgress && known.quick;
+                names.1 == volume && known.status != PairStatus::Copied && !open
+            })
+    }
+
+    fn read(
+        &mut self,
+        volume: usize,
+        blocks: BlockRange,
+        from: u64,
+        to: u64,
+        reply: &HostReply,
+    ) -> Result<(), CrashWrong> {
+        let name = ldev(volume as u8);
+        let data = match reply {
+            HostReply::Data(data) => data,
+            HostReply::Failed(HostError::Access { why: Forbidden::Secondary(_), .. })
+                if self.may_be_refused(volume) =>
+            {
+                self.found.remove(&volume);
+                return Ok(());
+            }
+            // Whoever was being copied to when the power went may be torn, and is undefined.
+            HostReply::Failed(HostError::Medium { block, .. })
+                if self.registers.block(volume, *block).seen(from, to) == Value::Any =>
+            {
+                self.found.remove(&volume);
+                return Ok(());
+            }
+            _ => return Err(wrong("a read", name, reply)),
+        };
+        let mut tags = Vec::with_capacity(blocks.count() as usize);
+        for (block, data) in blocks.iter().zip(data.chunks(BLOCK_BYTES)) {
+            let found = Tag::of(data, block);
+            let seen = self.registers.block(volume, block).seen(from, to);
+            match found.filter(|tag| seen.may_be(*tag)) {
+                Some(tag) => tags.push(tag),
+                None => return Err(CrashWrong::Block { ldev: name, block, found }),
+            }
+        }
+        self.report.blocks += tags.len() as u64;
+        self.registers.resolve(volume, blocks.start, &tags, from, to);
+        if blocks == self.layout.geometry.all_blocks() {
+            self.whole_volume(volume, tags, from)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nobody can say what a block holds now.
+    pub(super) fn is_undefined(&self, ldev: LdevId, block: BlockNo) -> bool {
+        let now = self.moment;
+        self.registers.block(number(ldev), block).seen(now, now + 1) == Value::Any
+    }
+
+    /// A whole volume was read: it may be an image.
+    fn whole_volume(&mut self, volume: usize, tags: Vec<Tag>, from: u64) -> Result<(), CrashWrong> {
+        self.found.insert(volume, tags.iter().copied().map(Some).collect());
+        let chunk = self.layout.chunk_blocks;
+        let checked = self.images.looked(volume, from, &tags, chunk);
+        self.report.blocks += checked.map_err(|old| too_old("I1", old))?;
+        Ok(())
+    }
+
+    /// What was read of all volumes is one instant.
+    pub(super) fn check_instant(&mut self) -> Result<(), CrashWrong> {
+        let Some(instant) = &self.before else { return Ok(()) };
+        let checked = instant.check(&self.found, self.layout.chunk_blocks);
+        self.report.blocks += checked.map_err(|old| too_old("I5", old))?;
+        Ok(())
+    }
+
+    /// The unit is back: what became of it, and of what was under way. `weak`: what was not durable
+    /// may be lost.
+    pub(super) fn came_back(&mut self, pairs: &[Pair], weak: bool) -> Result<(), CrashWrong> {
+        let at = self.now();
+        let under_way: Vec<(u64, Asked)> = self.commands().collect();
+        let mut found: BTreeMap<Names, PairStatus> = BTreeMap::new();
+        for pair in pairs {
+            found.insert((number(pair.primary), number(pair.secondary)), pair.status);
+        }
+        for (from, asked) in &under_way {
+            self.under_way(*from, asked, at, &found);
+        }
+        for (names, known) in &mut self.pairs {
+            let is = found.remove(names);
+            match is.filter(|is| may_become(known.status, *is)) {
+                Some(is) => known.seen = is,
+                None => return Err(wrong_pair(*names, is, Some(known.status))),
+            }
+        }
+        if let Some((names, status)) = found.first_key_value() {
+            return Err(wrong_pair(*names, Some(*status), None));
+        }
+        for write in self.writes.iter_mut().filter(|write| write.to == u64::MAX) {
+            write.to = at;
+            self.registers.end(write.volume, write.blocks, write.from, at, false);
+        }
+        let nothing_since = self.before.is_some();
+        if !nothing_since {
+            let registers = self.registers.clone();
+            self.before = Some(Instant { registers, writes: std::mem::take(&mut self.writes) });
+        }
+        self.writes.clear();
+        self.registers.crash(at, weak);
+        self.pending.clear();
+        self.found.clear();
+        Ok(())
+    }
+
+    /// A command that was not answered when the unit ended.
+    fn under_way(
+        &mut self,
+        from: u64,
+        asked: &Asked,
+        at: u64,
+        found: &BTreeMap<Names, PairStatus>,
+    ) {
+        let (was, is) = (self.status(asked.names), found.get(&asked.names).copied());
+        match asked.was_accepted(was, is) {
+            Some(true) => {
+                self.report.found_accepted += 1;
+                // It is in the log, and so is what was answered before.
+                self.take_effect(&[(*asked, was, is)], (from, at));
+                self.registers.durable(from, 0);
+            }
+            Some(false) => self.not_accepted(asked, from),
+            None => {
+                self.images.forget(asked.names.1);
+                for (volume, values) in asked.leaves(was, is, &self.registers, (from, at)) {
+                    self.registers.withdraw(volume, from);
+                    self.registers.maybe(volume, values, from, at);
+                }
+            }
+        }
+    }
+}
+
+fn number(ldev: LdevId) -> usize {
+    usize::from(ldev.ldev)
+}
+
+fn wrong(what: &'static str, ldev: LdevId, reply: &HostReply) -> CrashWrong {
+    CrashWrong::Answer { what, ldev, reply: Box::new(reply.clone()) }
+}
+
+fn wrong_pair(names: Names, found: Option<PairStatus>, answered: Option<PairStatus>) -> CrashWrong {
+    let (primary, secondary) = (ldev(names.0 as u8), ldev(names.1 as u8));
+    CrashWrong::Pair { primary, secondary, found, answered }
+}
+
+fn too_old(invariant: &'static str, old: super::cut::TooOld) -> CrashWrong {
+    let super::cut::TooOld { volume, block, found, missing, seen } = old;
+    CrashWrong::TooOld { invariant, ldev: ldev(volume as u8), block, found, missing, seen }
+}
+
+/// The operation that asks for it.
+pub(super) fn read_all(volume: usize, blocks: BlockRange) -> (What, HostOp) {
+    (What::Read { volume, blocks }, HostOp::Read { ldev: ldev(volume as u8), blocks })
+}
