@@ -139,12 +139,20 @@ const SPECS: &[Spec] = &[
     },
     Spec {
         name: "storm",
-        summary: "splits under load in virtual time, every block of every image checked",
-        flags: &[],
+        summary: "splits under load, or crashes, in virtual time; every block checked",
+        flags: &[
+            ("--trace", "of a crash that found something, what happened before"),
+            ("--go-on", "also behind a seed whose crashes found something"),
+        ],
         values: &[
             ("--splits", "so many, 10,000 if not said"),
+            ("--seeds", "crashes instead: so many units, killed and cut off again and again"),
             ("--seed", "another storm; a storm that finds something says how to make it again"),
             ("--flaw", "wrong on purpose: one-by-one, instant-early or instant-late"),
+            (
+                "--crash-flaw",
+                "the same of crashes: answer-before-append, log-flush-lies or drive-flush-lies",
+            ),
         ],
         word: None,
         more: "Small units, writers on every volume, pairs made, split, read, written to and given\n\
@@ -234,7 +242,11 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
             Command::Loom(LoomOptions { deep: has("--deep"), write: has("--write"), filter })
         }
         "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
-        "storm" => Command::Storm(values),
+        "storm" => {
+            let flags = spec.flags.iter().filter(|(flag, _)| has(flag));
+            values.extend(flags.map(|(flag, _)| (*flag).to_owned()));
+            Command::Storm(values)
+        }
         "search" => Command::Search(values),
         "kill" => Command::Kill(values),
         other => unreachable!("{other} is in SPECS but has no command"),

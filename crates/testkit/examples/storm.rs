@@ -9,9 +9,9 @@
 use clap::{Parser, ValueEnum};
 use diptych_testkit::{CrashFlaw, CrashReport, Flaw, Storm, StormReport, run_crashes, run_storm};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::Cell;
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Splits under load, or crashes, in virtual time; every block checked.
@@ -116,8 +116,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if as_it_should_be { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The seed that is under way.
-static SEED: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// The seed that is under way.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Lines of a trace.
 const TRACE_LINES: usize = 400;
@@ -131,10 +133,10 @@ fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
     let (mut report, mut wrong) = (CrashReport::default(), 0_u64);
     // A panic may end the program: jobs that are dropped find locks that were held.
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("seed {}: {panic}", SEED.load(Ordering::Relaxed));
+        eprintln!("seed {}: {panic}", SEED.get());
     }));
     for seed in args.seed..args.seed + seeds {
-        SEED.store(seed, Ordering::Relaxed);
+        SEED.set(seed);
         match run_crashes(seed, flaw, trace_max) {
             Ok(one) => report.add(&one),
             Err(found) => {

@@ -4,10 +4,9 @@ use crate::CrashFlaw;
 use diptych_device::{Device, DeviceError, MemoryDrive, PowerCut, SectorRange};
 use diptych_dka::Drives;
 use diptych_format::{BLOCK_BYTES, SectorNo};
-use diptych_sync::Mutex;
+use diptych_sync::{Arc, Mutex};
 use fastrand::Rng;
 use std::io::{IoSlice, IoSliceMut};
-use std::sync::Arc;
 
 /// Sectors of each drive: room for all volumes.
 const DRIVE_SECTORS: u64 = 1 << 13;
