@@ -243,7 +243,9 @@ impl HostChange {
                 None => Box::pin(self.protect_and_mark(&mut under, &codes)).await?,
             };
             // Before the data can be seen.
-            core.journal.append(m, marked.put.as_ref()).await.map_err(failed)?;
+            if marked.put.is_some() {
+                Box::pin(core.journal.append(m, marked.put.as_ref())).await.map_err(failed)?;
+            }
             // 909
             if !self.shape.metadata_only {
                 under.room.logged_as(marked.put.as_ref());

@@ -418,7 +418,7 @@ async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
         HostOp::Flush { ldev } => Box::pin(flush(m, core, ldev)).await,
     };
     let done = match done {
-        Ok(()) if core.journal.is_on() => commit_answer(m, core).await,
+        Ok(()) if core.journal.is_on() => Box::pin(commit_answer(m, core)).await,
         other => other,
     };
     done.map_or_else(HostReply::Failed, |()| HostReply::Done)
