@@ -24,6 +24,14 @@ fn what_was_answered_outlives_every_crash() {
     assert!(report.blocks > 400 * SEEDS, "{report:?}");
 }
 
+/// Below a pair that was being restored a pair waited for tracks that nobody brought.
+#[test]
+fn a_restore_keeps_nothing_from_the_level_below() {
+    for seed in [104_576, 106_212, 113_904] {
+        run(seed..seed + 1);
+    }
+}
+
 #[test]
 fn a_unit_that_forgets_is_found_out() {
     for flaw in CrashFlaw::ALL {

@@ -179,7 +179,9 @@ fn to_copy<'a>(
     // One that is restored brings nothing to its secondary.
     let brings = |above: &&Pair| above.direction().1 == pair.primary && above.is_copying();
     let above = above.filter(|above| {
-        let left = durable && pair.status == PairStatus::PairedNotCopied;
+        let left = durable
+            && pair.status == PairStatus::PairedNotCopied
+            && above.direction().1 == pair.primary;
         brings(above) && above.copier || left
     });
     let next = move |from| next_to_copy(pair, above, from);
@@ -219,6 +221,8 @@ fn wanted_to_copy(family: &FamilyState, pair: &Pair, track: TrackNo) -> Wanted {
 fn left_above(family: &FamilyState, id: PairId, track: TrackNo) -> bool {
     let pair = family.pair(id).filter(|pair| pair.status == PairStatus::PairedNotCopied);
     let above = pair.and_then(|pair| family.pair_of_secondary(pair.primary));
+    // A restore takes from this primary, and brings it nothing.
+    let above = above.filter(|above| above.direction().1 == above.secondary);
     above.is_some_and(|above| {
         above.c.get(track) && !(above.is_copying() && above.unreadable.get(track))
     })
