@@ -15,6 +15,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod crash_images;
 mod error;
 mod flags;
 mod kill;
@@ -68,6 +69,7 @@ fn run(command: Command) -> ExitCode {
         Command::Test { loom } => test::run(&workspace, loom, &mut report),
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
+        Command::CrashImages(flags) => crash_images::run(&workspace, &flags, &mut report),
         Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),
         Command::Search(flags) => search::run(&workspace, &flags, &mut report),
         Command::Kill(flags) => kill::run(&workspace, &flags, &mut report),

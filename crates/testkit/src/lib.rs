@@ -11,6 +11,7 @@
 //! | [`Program`], [`run_sequential`], [`run_concurrent`] | random storms |
 //! | [`SearchConfig`], [`search`] | every state that the rules of pairs can come to, with crashes |
 //! | [`run_crashes`] | the unit killed and cut off again and again, and what it comes back with |
+//! | [`CrashImages`], [`run_crash_images`] | every image that a cut of power can leave, and a unit that comes back on it |
 //! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
 //!
 //! Invariants:
@@ -57,6 +58,7 @@ mod choices;
 mod concurrent;
 mod crash;
 mod history;
+mod images;
 #[cfg(not(any(diptych_loom, diptych_shuttle)))] // real processes
 mod kill;
 mod model;
@@ -76,6 +78,9 @@ pub use concurrent::run_concurrent;
 pub use crash::{CrashFlaw, CrashFound, CrashReport, CrashWrong, run_crashes};
 pub use history::{Allowed, Effect as HistoryEffect, History};
 #[cfg(not(any(diptych_loom, diptych_shuttle)))]
+pub use images::{
+    CrashImages, CrashImagesReport, LyingDrive, ProgramError, WrongImage, run_crash_images,
+};
 pub use kill::{KillConfig, KillError, KillReport, Life, Wrong as KillWrong, live, run_kills};
 pub use model::{Content, Expected, ExpectedGroup, Model, UnderWay};
 pub use program::{Action, Extras, Group, Program, Target, programs};

@@ -4,7 +4,7 @@
 use super::{Model, PairModel};
 use crate::Violation;
 use diptych_format::ImageNo;
-use diptych_shared::Pair;
+use diptych_shared::{Pair, PairStatus, Phase};
 
 /// What is known of the number of a pair's image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,5 +55,22 @@ impl Model {
             pair.image_no = ImageNumber::No(image);
         }
         Ok(())
+    }
+}
+
+impl Model {
+    /// Learns the numbers of images that were made, and whether a copier had caught up before, which the
+    /// model cannot know where it was not asked just then. Nothing else of these pairs.
+    pub(crate) fn learn_images(&mut self, pairs: &[Pair]) {
+        for real in pairs {
+            let Some(pair) = self.pairs.get_mut(&real.secondary) else { continue };
+            let has_image = matches!(pair.status, PairStatus::CopyInProgress | PairStatus::Copied);
+            if real.phase == Phase::Duplex && has_image {
+                pair.phase = Phase::Duplex;
+            }
+            if pair.image_no == ImageNumber::New && real.image != ImageNo(0) {
+                pair.image_no = ImageNumber::No(real.image);
+            }
+        }
     }
 }
