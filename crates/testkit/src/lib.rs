@@ -77,10 +77,10 @@ pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
 pub use crash::{CrashFlaw, CrashFound, CrashReport, CrashWrong, run_crashes};
 pub use history::{Allowed, Effect as HistoryEffect, History};
-#[cfg(not(any(diptych_loom, diptych_shuttle)))]
 pub use images::{
     CrashImages, CrashImagesReport, LyingDrive, ProgramError, WrongImage, run_crash_images,
 };
+#[cfg(not(any(diptych_loom, diptych_shuttle)))]
 pub use kill::{KillConfig, KillError, KillReport, Life, Wrong as KillWrong, live, run_kills};
 pub use model::{Content, Expected, ExpectedGroup, Model, UnderWay};
 pub use program::{Action, Extras, Group, Program, Target, programs};
