@@ -120,7 +120,11 @@ impl Journal {
                 }
             }
             Err(LogError::NeverFits { .. }) => Err(NotHeld::NoRoom),
-            Err(_) => Err(NotHeld::Busy),
+            Err(LogError::TooManyWaiters { .. }) => Err(NotHeld::Busy),
+            Err(error) => {
+                self.failed(error);
+                Err(NotHeld::Stopping)
+            }
         }
     }
 
@@ -174,7 +178,9 @@ impl Journal {
 
     /// Whether so much of the log is in use that a checkpoint should be made.
     pub(crate) fn needs_checkpoint(&self, config: &UnitConfig) -> bool {
-        let Some(on) = &self.on else { return false };
+        let Some(on) = self.on.as_ref().filter(|on| on.failed.lock().is_none()) else {
+            return false;
+        };
         let LogUsage { used_sectors, capacity_sectors, .. } = on.log.usage();
         used_sectors > capacity_sectors / 100 * u64::from(config.checkpoint_at_percent)
     }
@@ -235,7 +241,12 @@ impl Journal {
         self.perform(m, LogOp::Trim { upto }).await
     }
 
+    /// After the log has failed nothing is asked of it any more: what was not written then is in no slot,
+    /// and must not be trimmed as if it were.
     async fn perform(&self, m: &Mailbox, op: LogOp) -> Result<(), NotHeld> {
+        if self.failure().is_some() {
+            return Err(NotHeld::Stopping);
+        }
         match m.perform(Effect::Log(op)).await {
             Event::Log(Ok(wakes)) => {
                 m.wake(wakes);
