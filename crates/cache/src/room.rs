@@ -168,6 +168,17 @@ impl Cache {
         self.grant(&mut waiting)
     }
 
+    /// Ends every wait, whether for room or for clean slots, with [`Answer::Cancelled`]: nothing is
+    /// destaged any more.
+    pub fn cancel_all(&self) -> Wakes {
+        let mut waiting = self.room.lock();
+        let mut wakes: Vec<OwnerId> = waiting.queue.drain(..).map(|(owner, _)| owner).collect();
+        wakes.extend(waiting.flushes.take_all());
+        self.press(&mut waiting, false);
+        drop(waiting);
+        wakes.into_iter().map(|owner| (owner, Answer::Cancelled)).collect()
+    }
+
     /// Takes a buffer of an admission; its content is whatever its last user left. One that is not
     /// used is dropped before the admission is returned.
     ///

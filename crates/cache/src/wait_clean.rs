@@ -39,6 +39,12 @@ impl Flushes {
         });
     }
 
+    /// Nobody waits any more: those who did.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = OwnerId> + use<> {
+        let all = std::mem::take(&mut self.0);
+        all.into_values().flat_map(|of| of.waiters).map(|(_, owner)| owner)
+    }
+
     /// Strikes out what is on the drive, or is not to get there, and grants those who waited for
     /// nothing else.
     pub(crate) fn strike(&mut self, backing: BackingId, marks: &[u64], wakes: &mut Wakes) {

@@ -174,6 +174,12 @@ impl<D: Device> Log<D> {
         queue.grant()
     }
 
+    /// After the end of the log ends every wait with [`Answer::Cancelled`]; before, it ends none.
+    pub fn cancel_all(&self) -> Wakes {
+        let mut queue = self.queue.lock();
+        if queue.failed.is_some() { queue.grant() } else { Wakes::new() }
+    }
+
     /// Gives back what is left of a room.
     pub fn return_room(&self, room: LogRoom) -> Wakes {
         let mut queue = self.queue.lock();

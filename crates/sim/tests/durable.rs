@@ -272,3 +272,39 @@ fn a_blocked_volume_does_not_hold_the_log() {
     assert_eq!(read(&mut sim, SECONDARY)[5 * 512..14 * 512], fill_blocks(7, 9)[..]);
     assert_eq!(read(&mut sim, PRIMARY), fill_blocks(199, 48));
 }
+
+/// The log's device takes nothing any more: whoever waits is told, nothing goes on in the background,
+/// and what was answered comes back.
+#[test]
+fn a_unit_whose_log_has_failed_comes_to_rest() {
+    for moment in 0..40_u64 {
+        let machine = Machine::new();
+        let mut sim = machine.create();
+        write(&mut sim, 0, 48, 1);
+        command(&mut sim, CommandCode::Create, PairOptions::default());
+        command(&mut sim, CommandCode::Copy, PairOptions::default());
+        assert_eq!(answer(&mut sim, HostOp::Flush { ldev: PRIMARY }), HostReply::Done);
+        let mut requests = Vec::new();
+        for no in 0..60 {
+            let data = fill_blocks(100 + no, 48);
+            let op = HostOp::Write { ldev: PRIMARY, block: BlockNo(0), data };
+            requests.push(sim.submit(sim.now(), op).unwrap());
+        }
+        sim.run_until(sim.now() + moment * 500_000);
+        let before = sim.take_answers().len();
+        machine.log.cut(|_| true);
+        sim.run_to_end();
+        assert_eq!((sim.open_requests(), sim.waiting_jobs(), sim.busy_jobs()), (0, 0, 0));
+        let answered = sim.take_answers();
+        assert_eq!(before + answered.len(), requests.len());
+        if before < requests.len() {
+            assert!(sim.unit().log_failure().is_some(), "moment {moment}");
+        }
+        drop(sim);
+        machine.log.restore_power();
+        let (mut sim, _) = machine.open();
+        sim.run_until(sim.now() + 60_000_000_000);
+        assert_eq!(status(&sim), Some(PairStatus::Copied), "moment {moment}");
+        assert!(read(&mut sim, SECONDARY) == fill_blocks(1, 48), "moment {moment}");
+    }
+}

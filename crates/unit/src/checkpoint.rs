@@ -69,7 +69,7 @@ pub(crate) async fn make_checkpoint(running: Checkpointing) {
 
 /// Brings what is dirty to the drives, writes the control state, and gives up what is before both.
 async fn checkpoint(m: &Mailbox, core: &Core) -> Result<(), NotHeld> {
-    destage_upto(m, core, core.cache.dirty_mark()).await;
+    destage_upto(m, core, core.cache.dirty_mark()).await?;
     if let Some(last) = core.journal.last() {
         park(m, core, Sequence(last + 1)).await?;
     }

@@ -4,7 +4,7 @@ use crate::Mailbox;
 use crate::change::restored_by;
 use crate::core::Core;
 use crate::failure;
-use crate::held::Waiting;
+use crate::held::{NotHeld, Waiting};
 use crate::history::{HistoryEntry, Message};
 use crate::job::JobMailbox;
 use crate::{Effect, Event, Wakes};
@@ -23,10 +23,9 @@ pub(crate) async fn destage(running: Running) {
     let at_once = if core.journal.is_on() { core.config.destage_batch_tracks } else { 1 };
     for _ in (0..core.config.destage_batch_tracks).step_by(at_once) {
         let batch: Vec<_> = (0..at_once).map_while(|_| next(m, core)).collect();
-        if batch.is_empty() {
+        if batch.is_empty() || destage_batch(m, core, batch).await.is_err() {
             break;
         }
-        destage_batch(m, core, batch).await;
     }
 }
 
@@ -41,29 +40,30 @@ fn next<'a>(m: &'a Mailbox, core: &'a Core) -> Option<UnderWay<'a>> {
     next.map(|snapshot| UnderWay { snapshot: Some(snapshot), m, core })
 }
 
-/// Destages everything that is dirty up to a mark and is not on its way already.
-pub(crate) async fn destage_upto(m: &Mailbox, core: &Core, mark: u64) {
+/// Destages everything that is dirty up to a mark and is not on its way already. An error is the end of
+/// the log.
+pub(crate) async fn destage_upto(m: &Mailbox, core: &Core, mark: u64) -> Result<(), NotHeld> {
     loop {
         let next = || core.cache.next_dirty(Some(mark));
         let under_way = |snapshot| UnderWay { snapshot: Some(snapshot), m, core };
         let most = core.config.destage_batch_tracks;
         let batch: Vec<_> = (0..most).map_while(|_| next().map(under_way)).collect();
         if batch.is_empty() {
-            return;
+            return Ok(());
         }
-        destage_batch(m, core, batch).await;
+        destage_batch(m, core, batch).await?;
     }
 }
 
-/// Nothing reaches a drive before its record is durable.
-async fn destage_batch(m: &Mailbox, core: &Core, batch: Vec<UnderWay<'_>>) {
+/// Nothing reaches a drive before its record is durable: if the log has failed all stays as dirty as it
+/// is.
+async fn destage_batch(m: &Mailbox, core: &Core, batch: Vec<UnderWay<'_>>) -> Result<(), NotHeld> {
     let logged = batch.iter().map(|under_way| under_way.snapshot().logged()).max();
-    if core.journal.sync(m, logged.unwrap_or(0)).await.is_err() {
-        return; // the log has failed: all stays as dirty as it is
-    }
+    core.journal.sync(m, logged.unwrap_or(0)).await?;
     for under_way in batch {
         destage_track(m, core, under_way).await;
     }
+    Ok(())
 }
 
 /// A destage job, counted by the scheduler from the moment it is due.

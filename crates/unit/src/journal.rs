@@ -121,11 +121,15 @@ impl Journal {
             }
             Err(LogError::NeverFits { .. }) => Err(NotHeld::NoRoom),
             Err(LogError::TooManyWaiters { .. }) => Err(NotHeld::Busy),
-            Err(error) => {
-                self.failed(error);
-                Err(NotHeld::Stopping)
-            }
+            Err(error) => Err(self.stops(m, error)),
         }
+    }
+
+    /// The log has failed: whoever waits is to be told, see [`Unit::due`](crate::Unit::due).
+    fn stops(&self, m: &Mailbox, error: LogError) -> NotHeld {
+        self.failed(error);
+        m.kick();
+        NotHeld::Stopping
     }
 
     /// Gives room back.
@@ -176,11 +180,14 @@ impl Journal {
         }
     }
 
+    /// After the log has failed: ends the waits for its room.
+    pub(crate) fn cancel_all(&self) -> Wakes {
+        self.on.as_ref().map(|on| on.log.cancel_all()).unwrap_or_default()
+    }
+
     /// Whether so much of the log is in use that a checkpoint should be made.
     pub(crate) fn needs_checkpoint(&self, config: &UnitConfig) -> bool {
-        let Some(on) = self.on.as_ref().filter(|on| on.failed.lock().is_none()) else {
-            return false;
-        };
+        let Some(on) = &self.on else { return false };
         let LogUsage { used_sectors, capacity_sectors, .. } = on.log.usage();
         used_sectors > capacity_sectors / 100 * u64::from(config.checkpoint_at_percent)
     }
@@ -252,10 +259,7 @@ impl Journal {
                 m.wake(wakes);
                 Ok(())
             }
-            Event::Log(Err(error)) => {
-                self.failed(error);
-                Err(NotHeld::Stopping)
-            }
+            Event::Log(Err(error)) => Err(self.stops(m, error)),
             Event::Disk(_) | Event::Transfer(_) => panic!("another's answer to the log's request"),
         }
     }

@@ -338,10 +338,17 @@ impl Unit {
     }
 
     /// What is due at `now`: ticks, lanes and destages to start, and waits to end. Call it when a job
-    /// says so ([`Job::take_signals`]) and at the deadline of the last answer.
+    /// says so ([`Job::take_signals`]) and at the deadline of the last answer. After the
+    /// [end of the log](Self::log_failure) nothing starts, and nobody waits.
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
         let core = &self.core;
         let mut scheduler = core.scheduler.lock();
+        if core.journal.failure().is_some() {
+            let no = scheduler.next_answer();
+            drop(scheduler);
+            let wakes = [core.journal.cancel_all(), core.cache.cancel_all()].concat();
+            return Due { jobs: Vec::new(), wakes, next: None, no };
+        }
         if core.dirtied.swap(false, Ordering::AcqRel) {
             scheduler.dirty(now, core.config.destage_delay_ns);
         }
