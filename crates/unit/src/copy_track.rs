@@ -45,15 +45,15 @@ impl Target {
 }
 
 /// What is to be copied, as the family says under the claim.
-struct Plan {
+pub(crate) struct CopyPlan {
     backing: BackingId,
     allocated: bool,
     metadata_only: bool,
     targets: Vec<Target>,
 }
 
-impl Plan {
-    fn of(family: &FamilyState, from: LdevId, pairs: &[PairId], track: TrackNo) -> Self {
+impl CopyPlan {
+    pub(crate) fn of(family: &FamilyState, from: LdevId, pairs: &[PairId], track: TrackNo) -> Self {
         let volume = family.volume(from).expect("the source is in its family");
         let target = |id: &PairId| {
             let pair = family.pair(*id).expect("a pair is deleted only under the whole claim");
@@ -115,7 +115,12 @@ impl<'a> Under<'a> {
         track: TrackNo,
         why: Why,
     ) {
-        let plan = self.with(|family| Plan::of(family, from, pairs, track));
+        let plan = self.with(|family| CopyPlan::of(family, from, pairs, track));
+        self.copy_planned(plan, track, why).await;
+    }
+
+    /// The same where the plan was made in a visit under the claim.
+    pub(crate) async fn copy_planned(&mut self, plan: CopyPlan, track: TrackNo, why: Why) {
         if plan.targets.is_empty() {
             return;
         }
@@ -157,7 +162,7 @@ impl<'a> Under<'a> {
     /// slots is no news to anybody, so the record is written behind that; a destage waits for it.
     async fn protect(
         &mut self,
-        plan: &Plan,
+        plan: &CopyPlan,
         track: TrackNo,
         source: &Source<'_>,
         areas: Vec<CheckArea>,
@@ -219,7 +224,7 @@ impl<'a> Under<'a> {
         &self,
         source: &Source<'_>,
         home: &Home,
-        plan: &Plan,
+        plan: &CopyPlan,
         track: TrackNo,
     ) -> Result<Vec<CheckArea>, Unreadable> {
         let op = drr::Op {
@@ -266,7 +271,7 @@ impl<'a> Under<'a> {
     }
 
     /// The track has no storage, or the volumes have no payload: only bits move.
-    fn copy_nothing(&mut self, plan: &Plan, track: TrackNo, why: Why) {
+    fn copy_nothing(&mut self, plan: &CopyPlan, track: TrackNo, why: Why) {
         let (m, core) = (self.m, self.core);
         let range = TrackRange::one(track);
         for target in &plan.targets {
@@ -315,7 +320,7 @@ impl<'a> Under<'a> {
     }
 
     /// The track cannot be read: nothing is copied from a guess.
-    fn source_failed(&self, plan: &Plan, track: TrackNo) {
+    fn source_failed(&self, plan: &CopyPlan, track: TrackNo) {
         for target in &plan.targets {
             self.with(|family| failure::source(self.m, self.core, family, target.pair, track));
         }

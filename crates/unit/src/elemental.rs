@@ -2,12 +2,12 @@
 
 use crate::Mailbox;
 use crate::change::{copy_ahead, wanted_for_change};
-use crate::copy_track::Why;
+use crate::copy_track::{CopyPlan, Why};
 use crate::core::Core;
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
 use crate::job::JobMailbox;
 use crate::scheduler::{Ended, Turn, TurnEnd};
-use diptych_format::{FamilyId, LdevId, PairId, TrackNo, TrackRange};
+use diptych_format::{FamilyId, PairId, TrackNo, TrackRange};
 use diptych_shared::{FamilyState, Pair, PairStatus};
 use diptych_sync::{Arc, mutant};
 
@@ -106,11 +106,11 @@ async fn copy_next(m: &Mailbox, core: &Core, turn: &Turn) -> TurnEnd {
     }
     // Somebody else may have copied it, or it needs more room than was asked for: the next search
     // tells.
-    if let Some((from, now)) = still
+    if let Some((plan, now)) = still
         && wanted.covers(now)
     {
         let mut under = Under { m, core, held, room };
-        under.copy_track(from, &[turn.pair], track, Why::Background).await;
+        under.copy_planned(plan, track, Why::Background).await;
     }
     TurnEnd::Copied
 }
@@ -228,16 +228,18 @@ fn left_above(family: &FamilyState, id: PairId, track: TrackNo) -> bool {
     })
 }
 
-/// Under the claim: the volume to copy from and what copying the track takes, if it is still to be
-/// copied.
-fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<(LdevId, Wanted)> {
+/// Under the claim: what is to be copied and what that takes, if the track is still to be copied.
+fn recheck(family: &FamilyState, id: PairId, track: TrackNo) -> Option<(CopyPlan, Wanted)> {
     let pair = family.pair(id)?;
     let wanted = pair.is_copying()
         && pair.c.get(track)
         && !pair.unreadable.get(track)
         && !pair.settling().get(track);
     let wanted = wanted || mutant::removed("recheck-under-claim");
-    wanted.then(|| (pair.direction().0, wanted_to_copy(family, pair, track)))
+    wanted.then(|| {
+        let plan = CopyPlan::of(family, pair.direction().0, &[id], track);
+        (plan, wanted_to_copy(family, pair, track))
+    })
 }
 
 /// The free track, or a busy one that was skipped often enough to queue for.

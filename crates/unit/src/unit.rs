@@ -11,6 +11,7 @@ use crate::format::format;
 use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
+use crate::job::JobMailbox;
 use crate::mailbox::Role;
 use crate::schedule::{Ticking, tick};
 use crate::scheduler::{CopySpeed, Scheduler, Situation};
@@ -315,7 +316,7 @@ impl Unit {
     /// The job that carries out a host operation.
     pub fn job(&self, owner: OwnerId, op: HostOp) -> Job<HostReply> {
         let core = self.core.clone();
-        Job::new(owner, Role::Host, |m| async move { serve(&m, &core, op).await })
+        Job::new(owner, Role::Host, |m| serve(m, core, op))
     }
 
     /// How many destage jobs to start.
@@ -402,7 +403,8 @@ async fn commit_answer(m: &Mailbox, core: &Core) -> Result<(), HostError> {
     core.journal.commit_answer(m).await.map_err(|_| HostError::Stopping)
 }
 
-async fn serve(m: &Mailbox, core: &Core, op: HostOp) -> HostReply {
+async fn serve(m: JobMailbox, core: Arc<Core>, op: HostOp) -> HostReply {
+    let (m, core): (&Mailbox, &Core) = (&m, &core);
     let done = match op {
         HostOp::Read { ldev, blocks } => {
             return match host_read(m, core, ldev, blocks).await {
