@@ -17,11 +17,36 @@ pub(super) struct Asked {
     pub(super) quick: bool,
 }
 
-/// Whether the status may have become this without a command.
-pub(super) fn may_become(answered: PairStatus, found: PairStatus) -> bool {
-    use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring};
-    matches!((answered, found), (CopyInProgress, Copied) | (Restoring, PairedNotCopied))
-        || answered == found
+/// A pair, as it was answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) status: PairStatus,
+    /// As it was last seen, which nobody promised to stay.
+    pub(super) seen: PairStatus,
+    pub(super) quick: bool,
+    /// Some of the image was undefined at the instant. Whoever was being copied to when the power went
+    /// may be torn: an old track that cannot be read suspends the pair.
+    pub(super) torn: bool,
+}
+
+impl Known {
+    /// Whether the status may have become this without a command.
+    pub(super) fn may_become(&self, found: PairStatus) -> bool {
+        use PairStatus::{Copied, CopyInProgress, PairedNotCopied, Restoring};
+        matches!((self.status, found), (CopyInProgress, Copied) | (Restoring, PairedNotCopied))
+            || self.status == found
+            || self.may_fail() && found == PairStatus::Suspended
+    }
+
+    fn may_fail(&self) -> bool {
+        self.torn && self.status == PairStatus::CopyInProgress
+    }
+
+    /// Whether hosts may be refused at the secondary.
+    pub(super) fn may_refuse(&self) -> bool {
+        let open = self.status == PairStatus::CopyInProgress && self.quick;
+        self.status != PairStatus::Copied && !open || self.may_fail()
+    }
 }
 
 impl Asked {

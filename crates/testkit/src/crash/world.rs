@@ -3,7 +3,7 @@
 use super::cut::{Found, Instant, Written};
 use super::images::Images;
 use super::layout::Layout;
-use super::pairs::{Asked, Names, may_become};
+use super::pairs::{Asked, Known, Names};
 use super::registers::{Registers, Value};
 use super::wrong::CrashWrong;
 use crate::{CrashReport, Tag, ldev};
@@ -40,15 +40,6 @@ pub(super) enum What {
     },
     Command(Asked),
     Group(Vec<Asked>),
-}
-
-/// A pair, as it was answered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    pub(super) status: PairStatus,
-    /// As it was last seen, which nobody promised to stay.
-    pub(super) seen: PairStatus,
-    pub(super) quick: bool,
 }
 
 pub(super) struct World {
@@ -208,20 +199,32 @@ impl World {
         all: &[(Asked, Option<PairStatus>, Option<PairStatus>)],
         (from, to): (u64, u64),
     ) -> Result<(), CrashWrong> {
+        let mut failed = Vec::new();
         for (asked, was, _) in all {
-            let answered = self.status(asked.names);
-            let fits = match (answered, *was) {
-                (Some(answered), Some(was)) => may_become(answered, was),
+            let known = self.pairs.get(&asked.names).copied();
+            let fits = match (known, *was) {
+                (Some(known), Some(was)) => known.may_become(was),
                 (None, None) => true,
                 _ => false,
             };
             if !fits {
-                return Err(wrong_pair(asked.names, *was, answered));
+                return Err(wrong_pair(asked.names, *was, known.map(|known| known.status)));
+            }
+            if known.is_some_and(|known| Some(known.status) != *was) {
+                failed.extend((*was == Some(PairStatus::Suspended)).then_some(asked.names));
             }
         }
         self.take_effect(all, (from, to));
+        failed.iter().for_each(|names| self.image_failed(*names, (from, to)));
         self.all_durable(from);
         Ok(())
+    }
+
+    /// An image that could not be completed is nobody's any more.
+    fn image_failed(&mut self, names: Names, (from, to): (u64, u64)) {
+        let blocks = self.registers.of(names.1).len();
+        self.images.forget(names.1);
+        self.registers.put(names.1, vec![Value::Any; blocks], from, to);
     }
 
     /// What accepted commands leave.
@@ -248,7 +251,10 @@ impl World {
                         Some(known) if asked.code != diptych_cha::CommandCode::Copy => known.quick,
                         _ => asked.quick,
                     };
-                    self.pairs.insert(asked.names, Known { status: *status, seen: *status, quick });
+                    let torn = asked.splits(*is)
+                        && self.registers.image(asked.names.0, from, to).contains(&Value::Any);
+                    let known = Known { status: *status, seen: *status, quick, torn };
+                    self.pairs.insert(asked.names, known);
                 }
             }
             if asked.splits(*is) {
@@ -311,10 +317,7 @@ impl World {
     /// Whether hosts may be refused at a volume.
     fn may_be_refused(&self, volume: usize) -> bool {
         self.commands().any(|(_, asked)| asked.names.1 == volume)
-            || self.pairs.iter().any(|(names, known)| {
-                let open = known.status == PairStatus::CopyInProgress && known.quick;
-                names.1 == volume && known.status != PairStatus::Copied && !open
-            })
+            || self.pairs.iter().any(|(names, known)| names.1 == volume && known.may_refuse())
     }
 
     fn read(
@@ -395,13 +398,19 @@ impl World {
         for (from, asked) in &under_way {
             self.under_way(*from, asked, at, &found);
         }
+        let mut failed = Vec::new();
         for (names, known) in &mut self.pairs {
             let is = found.remove(names);
-            match is.filter(|is| may_become(known.status, *is)) {
-                Some(is) => known.seen = is,
-                None => return Err(wrong_pair(*names, is, Some(known.status))),
+            let Some(is) = is.filter(|is| known.may_become(*is)) else {
+                return Err(wrong_pair(*names, is, Some(known.status)));
+            };
+            known.seen = is;
+            if is == PairStatus::Suspended && known.status != is {
+                failed.push(*names);
+                known.status = is;
             }
         }
+        failed.iter().for_each(|names| self.image_failed(*names, (at, at)));
         if let Some((names, status)) = found.first_key_value() {
             return Err(wrong_pair(*names, Some(*status), None));
         }
