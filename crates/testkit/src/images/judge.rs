@@ -49,8 +49,9 @@ impl Bounds {
             match *event {
                 Event::Sent { step } => (bounds.last, bounds.sent) = (step, true),
                 Event::Answered { step, op } => {
-                    let durable = recording.steps[step].durable[op];
-                    if battery || moment.all_written || durable {
+                    let (durable, in_log) =
+                        (recording.steps[step].durable[op], recording.steps[step].in_log[op]);
+                    if durable || in_log && (battery || moment.all_written) {
                         if bounds.step != step {
                             (bounds.step, bounds.ops) = (step, 0);
                         }

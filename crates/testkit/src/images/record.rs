@@ -142,6 +142,9 @@ pub(crate) struct Step {
     pub(crate) ops: Vec<Op>,
     /// Which of them are durable once they are answered, in any mode.
     pub(crate) durable: Vec<bool>,
+    /// Which of them stand in the log once they are answered. The others say nothing of what came before
+    /// them: copiers may have gone on since the last record that was written.
+    pub(crate) in_log: Vec<bool>,
     /// What the model may be while some of them are under way: which were carried out, as bits.
     pub(crate) during: Vec<(u32, Model)>,
     /// What the model may be afterwards.
@@ -246,6 +249,7 @@ impl Run {
         Ok(Step {
             ops: Vec::new(),
             durable: Vec::new(),
+            in_log: Vec::new(),
             during: Vec::new(),
             after: self.fitting(after)?,
         })
@@ -305,7 +309,8 @@ impl Run {
         let pairs = self.hand.unit().pairs();
         during.iter_mut().for_each(|(_, model)| model.learn_images(&pairs));
         let durable = ops.iter().zip(replies).map(|(op, reply)| op.is_durable(reply)).collect();
-        Ok(Step { ops: ops.to_vec(), durable, during, after })
+        let in_log = ops.iter().zip(replies).map(|(op, reply)| op.is_in_log(reply)).collect();
+        Ok(Step { ops: ops.to_vec(), durable, in_log, during, after })
     }
 
     /// The models that the unit may be, after what its copiers did.
