@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Splits under load, or crashes, in virtual time; every block checked.
@@ -124,35 +126,60 @@ thread_local! {
 /// Lines of a trace.
 const TRACE_LINES: usize = 400;
 
-fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
-    let style = "{elapsed_precise} [{wide_bar}] {pos} of {len} seeds, {eta} left, {msg}";
-    let bar = ProgressBar::new(seeds).with_style(ProgressStyle::with_template(style)?);
-    let begun = Instant::now();
+/// What all threads have found so far.
+#[derive(Default)]
+struct Crashes {
+    report: CrashReport,
+    wrong: u64,
+}
+
+/// Takes seeds until none is left, or one is wrong.
+fn take_seeds(args: &Args, next: &AtomicU64, end: u64, all: &Mutex<Crashes>, bar: &ProgressBar) {
     let flaw = args.crash_flaw.map(CrashFlaw::from);
     let trace_max = if args.trace { TRACE_LINES } else { 0 };
-    let (mut report, mut wrong) = (CrashReport::default(), 0_u64);
-    // A panic may end the program: jobs that are dropped find locks that were held.
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("seed {}: {panic}", SEED.get());
-    }));
-    for seed in args.seed..args.seed + seeds {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            break;
+        }
         SEED.set(seed);
-        match run_crashes(seed, flaw, trace_max) {
-            Ok(one) => report.add(&one),
+        let ended = run_crashes(seed, flaw, trace_max);
+        let mut all = all.lock().expect("nobody panics with it");
+        match ended {
+            Ok(one) => all.report.add(&one),
             Err(found) => {
-                wrong += 1;
+                all.wrong += 1;
                 if args.trace {
                     println!("{}{}", found.trace, found.drawn);
                 }
                 println!("{found}\nagain: cargo xtask storm --seeds 1 --seed {seed} --trace");
                 if !args.go_on {
-                    break;
+                    next.fetch_add(end, Ordering::Relaxed);
                 }
             }
         }
         bar.inc(1);
-        bar.set_message(format!("{wrong} wrong"));
+        bar.set_message(format!("{} wrong", all.wrong));
     }
+}
+
+fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
+    let style = "{elapsed_precise} [{wide_bar}] {pos} of {len} seeds, {eta} left, {msg}";
+    let bar = ProgressBar::new(seeds).with_style(ProgressStyle::with_template(style)?);
+    let begun = Instant::now();
+    // A panic may end the program: jobs that are dropped find locks that were held.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("seed {}: {panic}", SEED.get());
+    }));
+    let (next, all) = (AtomicU64::new(args.seed), Mutex::new(Crashes::default()));
+    let end = args.seed + seeds;
+    let threads = std::thread::available_parallelism()?.get().min(seeds as usize);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| take_seeds(args, &next, end, &all, &bar));
+        }
+    });
+    let Crashes { report, wrong } = all.into_inner()?;
     bar.finish_and_clear();
     let (virtual_s, real_s) = (report.virtual_ns as f64 / 1e9, begun.elapsed().as_secs_f64());
     let CrashReport { seeds, kills, cuts, in_recovery, restarts, operations, writes, .. } = report;
@@ -166,6 +193,6 @@ fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
         args.seed,
         virtual_s / real_s
     );
-    let as_it_should_be = (wrong > 0) == flaw.is_some();
+    let as_it_should_be = (wrong > 0) == args.crash_flaw.is_some();
     Ok(if as_it_should_be { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -395,6 +395,7 @@ impl World {
         for pair in pairs {
             found.insert((number(pair.primary), number(pair.secondary)), pair.status);
         }
+        self.check_groups(&found)?;
         for (from, asked) in &under_way {
             self.under_way(*from, asked, at, &found);
         }
@@ -427,6 +428,24 @@ impl World {
         self.registers.crash(at, weak);
         self.pending.clear();
         self.found.clear();
+        Ok(())
+    }
+
+    /// A group command that was not answered was accepted for all pairs, or for none.
+    fn check_groups(&self, found: &BTreeMap<Names, PairStatus>) -> Result<(), CrashWrong> {
+        for pending in self.pending.values() {
+            let What::Group(all) = &pending.what else { continue };
+            let became = |asked: &Asked| {
+                let is = found.get(&asked.names).copied();
+                asked.was_accepted(self.status(asked.names), is)
+            };
+            let mut accepted = all.iter().filter_map(|asked| became(asked).map(|yes| (asked, yes)));
+            let Some((first, yes)) = accepted.next() else { continue };
+            if let Some((other, _)) = accepted.find(|(_, other)| *other != yes) {
+                let of = |asked: &Asked| asked.ldevs();
+                return Err(CrashWrong::GroupInPart { one: of(first), other: of(other) });
+            }
+        }
         Ok(())
     }
 

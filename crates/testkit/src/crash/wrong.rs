@@ -51,6 +51,14 @@ pub enum CrashWrong {
         /// The status that was last answered.
         answered: Option<PairStatus>,
     },
+    /// A group command that was carried out for some of its pairs only.
+    #[error("of a group command {one:?} and {other:?} one was carried out and one was not")]
+    GroupInPart {
+        /// The volumes of a pair.
+        one: (LdevId, LdevId),
+        /// Those of another.
+        other: (LdevId, LdevId),
+    },
     /// An answer that must not be.
     #[error("{what} at volume {ldev} was answered {reply:?}")]
     Answer {
