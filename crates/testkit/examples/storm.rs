@@ -183,11 +183,11 @@ fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
     bar.finish_and_clear();
     let (virtual_s, real_s) = (report.virtual_ns as f64 / 1e9, begun.elapsed().as_secs_f64());
     let CrashReport { seeds, kills, cuts, in_recovery, restarts, operations, writes, .. } = report;
-    let CrashReport { commands, found_accepted, images, blocks, quiet, .. } = report;
+    let CrashReport { commands, found_accepted, images, blocks, quiet, rotten, .. } = report;
     println!(
         "storm: {seeds} seeds from {}, {kills} kills and {cuts} cuts, {in_recovery} of them in \
          recovery, {restarts} restarts, {operations} operations, {writes} writes, {commands} commands \
-         ({found_accepted} found accepted after a crash), {images} images, {blocks} blocks checked, \
+         ({found_accepted} found accepted after a crash), {images} images, {rotten} rotten tracks, {blocks} blocks checked, \
          {quiet} times quiet, {wrong} wrong, {virtual_s:.1} s in the units, {real_s:.1} s, {:.0} times \
          as fast",
         args.seed,

@@ -12,7 +12,7 @@ use diptych_format::{
 };
 use diptych_shared::{Pair, PairStatus, Volume};
 use diptych_unit::{Effect, Event, Plant, Unit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rounds of flushes after which nothing may be dirty any more.
 const FLUSH_ROUNDS_MAX: usize = 100;
@@ -25,6 +25,8 @@ pub struct StoredVolume {
     data: Vec<u8>,
     /// The check fields; none where nothing is allocated.
     checks: Vec<Option<CheckField>>,
+    /// Undefined blocks whose code does not hold.
+    torn: BTreeSet<BlockNo>,
 }
 
 /// What the drives hold.
@@ -142,6 +144,7 @@ impl Drives<'_> {
             geometry,
             data: vec![0; block_count * BLOCK_BYTES],
             checks: vec![None; block_count],
+            torn: BTreeSet::new(),
         };
         for run in volume.allocated.runs() {
             for track in run.iter() {
@@ -185,6 +188,7 @@ impl Drives<'_> {
             let la = LogicalAddress { backing: volume.backing, block };
             let verified = field.verify(bytes, la);
             if verified.is_err() && (self.undefined)(ldev, block) {
+                stored.torn.insert(block);
                 continue;
             }
             verified.map_err(|source| Violation::Stored { ldev, source })?;
@@ -254,7 +258,8 @@ fn check_sides(pair: &Pair, stored: &Stored) -> Result<(), Violation> {
     let (Some(a), Some(b)) = (stored.get(&primary), stored.get(&secondary)) else { return Ok(()) };
     for block in a.geometry.all_blocks().iter() {
         let track = a.geometry.track_of(block);
-        if pair.c.get(track) || pair.dp.get(track) || pair.ds.get(track) {
+        let torn = a.torn.contains(&block) || b.torn.contains(&block);
+        if torn || pair.c.get(track) || pair.dp.get(track) || pair.ds.get(track) {
             continue;
         }
         if a.block(block) != b.block(block) {

@@ -88,6 +88,8 @@ pub struct CrashReport {
     pub images: u64,
     /// Blocks compared, some of them in several ways.
     pub blocks: u64,
+    /// Tracks of which something rotted on a drive.
+    pub rotten: u64,
     /// Times that all had ended and the drives were looked at.
     pub quiet: u64,
     /// The time that passed in the units, in nanoseconds.
@@ -108,6 +110,7 @@ impl CrashReport {
         self.found_accepted += other.found_accepted;
         self.images += other.images;
         self.blocks += other.blocks;
+        self.rotten += other.rotten;
         self.quiet += other.quiet;
         self.virtual_ns += other.virtual_ns;
     }

@@ -8,7 +8,7 @@ use super::wrong::CrashWrong;
 use crate::checker::{check_copies_ended, check_stored};
 use crate::{CrashFlaw, CrashReport, ldev};
 use diptych_cha::HostOp;
-use diptych_format::Time;
+use diptych_format::{BLOCK_BYTES, BlockRange, SectorNo, Time, TrackNo};
 use diptych_log::{Log, LogId};
 use diptych_sim::Sim;
 use diptych_unit::{Opened, Plant, Unit};
@@ -23,6 +23,11 @@ const RECOVERY_CRASHES_MAX: usize = 3;
 /// Longest rest of a host, and of an operator.
 const HOST_REST_NS: u64 = 20_000_000;
 const OPERATOR_REST_NS: u64 = 50_000_000;
+
+/// Tells the draws of what rots from the others.
+const ROT: u64 = 0x5EED_0F_4074;
+/// Something rots in front of one request in so many.
+const ROT_EVERY: u8 = 24;
 
 /// What ends a life.
 type Ended = Result<Next, CrashWrong>;
@@ -52,6 +57,8 @@ pub(super) struct Lives {
     life: usize,
     /// Whether what was not durable may have been lost since the unit was last there.
     weak: bool,
+    /// Draws what rots on the drives, if anything does.
+    rot: Option<Rng>,
     trace_max: usize,
     trace: VecDeque<String>,
 }
@@ -61,7 +68,9 @@ impl Lives {
         let machine = layout.machine(flaw);
         let world = World::new(layout);
         let trace = VecDeque::new();
-        Self { rng, machine, world, sim: None, life: 0, weak: false, trace_max, trace }
+        let mut rot = Rng::with_seed(rng.get_seed() ^ ROT);
+        let rot = (rot.u8(..4) == 0).then_some(rot);
+        Self { rng, machine, world, sim: None, life: 0, weak: false, rot, trace_max, trace }
     }
 
     pub(super) fn report(&self) -> CrashReport {
@@ -286,6 +295,7 @@ impl Lives {
                 if client.at.is_some_and(|due| due <= at) && left > 0 {
                     left -= 1;
                     client.at = None;
+                    self.rot();
                     let pairs = self.sim().unit().pairs();
                     let world = &mut self.world;
                     world.look_at_pairs(&pairs);
@@ -298,6 +308,30 @@ impl Lives {
                 }
             }
         }
+    }
+
+    /// Perhaps something rots, of a track that is on its drive.
+    fn rot(&mut self) {
+        let Some(rng) = self.rot.as_mut().filter(|_| !self.machine.mains.are_off()) else { return };
+        if rng.u8(..ROT_EVERY) > 0 {
+            return;
+        }
+        let geometry = self.world.layout.geometry;
+        let volume = rng.usize(..self.world.layout.volumes);
+        let track = TrackNo(rng.u64(..geometry.track_count()));
+        let (block, bit) = (rng.u64(..geometry.blocks_per_track()), rng.usize(..BLOCK_BYTES * 8));
+        let unit = self.sim.as_ref().expect("the unit is there").unit();
+        let found = unit.volume(ldev(volume as u8)).expect("volumes stay");
+        if !found.allocated.get(track) {
+            return;
+        }
+        let home = unit.home(found.backing).expect("its place");
+        let sector = SectorNo(home.place(track).data.0 + block);
+        self.machine.rot(usize::from(home.drive().0), sector, bit);
+        let first = geometry.first_block(track);
+        let blocks = BlockRange::new(first, geometry.blocks_per_track());
+        self.world.rots(blocks.intersection(geometry.all_blocks()));
+        self.note(|| format!("volume {volume}: {track} rots"));
     }
 
     /// Nothing is asked for any more: all that was begun ends, and the drives hold it.

@@ -168,6 +168,16 @@ impl Machine {
         Box::new(Plug { drive, mains, flush_lies })
     }
 
+    /// A bit of what a drive holds, or has in its cache, is another.
+    pub(super) fn rot(&self, drive: usize, sector: SectorNo, bit: usize) {
+        let mut bytes = [0; BLOCK_BYTES];
+        let drive = &self.drives[drive];
+        let read = drive.read_at(sector, &mut [IoSliceMut::new(&mut bytes)]);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let wrote = read.and_then(|()| drive.write_at(sector, &[IoSlice::new(&bytes)]));
+        wrote.expect("a sector of a drive that has power");
+    }
+
     /// What a crash does to the devices.
     pub(super) fn crash(&self, crash: Crash, rng: &mut Rng) {
         if crash == Crash::Cut {

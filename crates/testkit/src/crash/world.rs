@@ -11,7 +11,7 @@ use diptych_cha::{Forbidden, GroupOutcome, HostError, HostOp, HostReply, Outcome
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId};
 use diptych_shared::{Pair, PairStatus};
 use diptych_sim::{Answered, RequestNo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request that is not answered.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub(super) struct World {
     /// As it was before the last crash, if nothing was asked for since.
     pub(super) before: Option<Instant>,
     pub(super) report: CrashReport,
+    /// Blocks of tracks of which something rotted, in whatever volume.
+    rotten: BTreeSet<BlockNo>,
     moment: u64,
     last_tag: u64,
 }
@@ -72,6 +74,7 @@ impl World {
             found: Found::new(),
             before: None,
             report: CrashReport::default(),
+            rotten: BTreeSet::new(),
             moment: 0,
             last_tag: 0,
         }
@@ -251,8 +254,9 @@ impl World {
                         Some(known) if asked.code != diptych_cha::CommandCode::Copy => known.quick,
                         _ => asked.quick,
                     };
-                    let torn = asked.splits(*is)
-                        && self.registers.image(asked.names.0, from, to).contains(&Value::Any);
+                    let torn = !self.rotten.is_empty()
+                        || asked.splits(*is)
+                            && self.registers.image(asked.names.0, from, to).contains(&Value::Any);
                     let known = Known { status: *status, seen: *status, quick, torn };
                     self.pairs.insert(asked.names, known);
                 }
@@ -297,6 +301,12 @@ impl World {
             {
                 false
             }
+            // The rest of a track has to be brought by a restore, and cannot be read.
+            HostReply::Failed(HostError::Medium { block, .. })
+                if self.may_be_unreadable(volume, *block, (from, to)) =>
+            {
+                false
+            }
             _ => return Err(wrong("a write", ldev(volume as u8), reply)),
         };
         let nothing = !whole && !format && blocks.count() <= 1;
@@ -337,9 +347,8 @@ impl World {
                 self.found.remove(&volume);
                 return Ok(());
             }
-            // Whoever was being copied to when the power went may be torn, and is undefined.
             HostReply::Failed(HostError::Medium { block, .. })
-                if self.registers.block(volume, *block).seen(from, to) == Value::Any =>
+                if self.may_be_unreadable(volume, *block, (from, to)) =>
             {
                 self.found.remove(&volume);
                 return Ok(());
@@ -363,10 +372,25 @@ impl World {
         Ok(())
     }
 
-    /// Whether nobody can say what a block holds now.
+    /// Something of a track rots on a drive. No copy heals that but one that has a reason to write the
+    /// track, and a quick restore gives it to another volume: from here on it may be unreadable in any of
+    /// them, though never wrong, and images that need it may fail.
+    pub(super) fn rots(&mut self, track: BlockRange) {
+        self.report.rotten += 1;
+        self.rotten.extend(track.iter());
+        self.pairs.values_mut().for_each(|known| known.torn = true);
+    }
+
+    /// Whether a block may be reported as unreadable: whoever was being copied to when the power went may
+    /// be torn, and is undefined.
+    fn may_be_unreadable(&self, volume: usize, block: BlockNo, (from, to): (u64, u64)) -> bool {
+        self.rotten.contains(&block)
+            || self.registers.block(volume, block).seen(from, to) == Value::Any
+    }
+
+    /// Whether nobody can say now whether a block can be read.
     pub(super) fn is_undefined(&self, ldev: LdevId, block: BlockNo) -> bool {
-        let now = self.moment;
-        self.registers.block(number(ldev), block).seen(now, now + 1) == Value::Any
+        self.may_be_unreadable(number(ldev), block, (self.moment, self.moment + 1))
     }
 
     /// A whole volume was read: it may be an image.
