@@ -74,6 +74,7 @@ mod replay;
 mod ring;
 mod room;
 mod superblock;
+mod turn;
 mod usage;
 mod write;
 

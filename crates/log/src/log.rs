@@ -5,6 +5,7 @@ use crate::queue::Queue;
 use crate::replay::{Replayed, replay};
 use crate::ring::{Position, Ring, SECTORS_LEAST};
 use crate::superblock::Superblock;
+use crate::turn::Turns;
 use crate::{LogConfig, LogError, LogUsage, Sequence};
 use diptych_device::Device;
 use diptych_format::{BLOCK_BYTES, SectorNo, Wakes};
@@ -40,14 +41,14 @@ impl LogId {
 
 /// A log over a device. All of it may be used from several threads.
 ///
-/// Locks, in their order: that of a flush, that of a write, that of the queue. The last is never held over
+/// Locks, in their order: the turn of a flush, that of a write, that of the queue. The last is never held over
 /// a request to the device.
 pub struct Log<D> {
     pub(crate) device: D,
     pub(crate) id: LogId,
     pub(crate) ring: Ring,
-    /// Held over a flush: who asks for one meanwhile shares the next.
-    syncing: Mutex<()>,
+    /// Taken over a flush: who asks for one meanwhile shares the next.
+    flushes: Turns,
     /// Held over the write of a batch.
     pub(crate) state: Mutex<State>,
     pub(crate) queue: Mutex<Queue>,
@@ -195,7 +196,7 @@ impl<D: Device> Log<D> {
             device,
             id,
             ring,
-            syncing: Mutex::new(()),
+            flushes: Turns::new(),
             state: Mutex::new(state),
             queue: Mutex::new(queue),
             written: AtomicU64::new(durable.0),
@@ -210,13 +211,11 @@ impl<D: Device> Log<D> {
     ///
     /// As [`write_out`](Self::write_out); what the device says is final.
     pub fn sync(&self, upto: Sequence) -> Result<(), LogError> {
-        if self.durable_sequence() >= upto {
+        let is_durable = || self.durable_sequence() >= upto;
+        if is_durable() {
             return Ok(());
         }
-        let _one = self.syncing.lock();
-        if self.durable_sequence() >= upto {
-            return Ok(());
-        }
+        let Some(_turn) = self.flushes.take_unless(is_durable) else { return Ok(()) };
         self.write_out(self.end())?;
         self.queue.lock().check()?;
         let written = self.written.load(Ordering::Acquire);
@@ -232,7 +231,7 @@ impl<D: Device> Log<D> {
     ///
     /// What the device says; it is final.
     pub fn trim(&self, upto: Sequence) -> Result<Wakes, LogError> {
-        let _one = self.syncing.lock();
+        let _turn = self.flushes.take_unless(|| false);
         let (next, superblock) = {
             let state = self.state.lock();
             self.queue.lock().check()?;
