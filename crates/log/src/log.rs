@@ -9,8 +9,8 @@ use crate::turn::Turns;
 use crate::{LogConfig, LogError, LogUsage, Sequence};
 use diptych_device::Device;
 use diptych_format::{BLOCK_BYTES, SectorNo, Wakes};
-use diptych_sync::Mutex;
 use diptych_sync::atomic::{AtomicU64, Ordering};
+use diptych_sync::{Mutex, mutant};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
@@ -218,8 +218,11 @@ impl<D: Device> Log<D> {
         let Some(_turn) = self.flushes.take_unless(is_durable) else { return Ok(()) };
         self.write_out(self.end())?;
         self.queue.lock().check()?;
-        let written = self.written.load(Ordering::Acquire);
+        let mut written = self.written.load(Ordering::Acquire);
         self.flush()?;
+        if mutant::removed("written-before-flush") {
+            written = self.written.load(Ordering::Acquire);
+        }
         self.durable.fetch_max(written, Ordering::AcqRel);
         Ok(())
     }
