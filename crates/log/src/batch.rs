@@ -20,6 +20,7 @@
 use crate::LogError;
 use crate::LogId;
 use crate::ring::Position;
+use crate::superblock::COUNT_MAX;
 use diptych_format::BLOCK_BYTES;
 use std::fmt;
 
@@ -180,7 +181,9 @@ impl BatchHeader {
         };
         let most = (AREA_BYTES_MAX / BLOCK_BYTES) as u32;
         let sizes = (1..=most).contains(&header.head_sectors) && header.payload_sectors <= most;
-        sizes.then_some(header)
+        // A batch that says it had been durable before it was made would end every log that has it.
+        let counts = header.durable <= header.first && header.incarnation <= COUNT_MAX;
+        (sizes && counts).then_some(header)
     }
 
     /// Whether the head area, which begins with these fields, is whole.
@@ -262,8 +265,8 @@ mod tests {
             id: LogId(0x0101_0101_0101_0101),
             incarnation: 0x0202_0202_0202_0202,
             position: Position(0x0303_0303_0303_0303),
-            first: Sequence(0x0404_0404_0404_0404),
-            durable: Sequence(0x0505_0505_0505_0505),
+            first: Sequence(0x0505_0505_0505_0505),
+            durable: Sequence(0x0404_0404_0404_0404),
             record_count: 1,
             head_sectors: 1,
             payload_sectors: 0,
@@ -282,6 +285,7 @@ mod tests {
         assert_eq!(check(|_| {}), Some(1));
         assert_eq!(check(|area| area[0] = 0), None);
         assert_eq!(check(|area| area[52] = 0), None, "no head area");
+        assert_eq!(check(|area| area[47] = 0xFF), None, "durable before it was made");
         assert_eq!(check(|area| area[59] = 0xFF), None, "payloads without end");
         assert_eq!(check(|area| area[FIXED_BYTES + 5] = 0xFF), None, "a head without end");
         assert_eq!(check(|area| area[FIXED_BYTES + 11] = 0xFF), None, "no such payload");

@@ -178,6 +178,9 @@ impl<D: Device> Log<D> {
         opened.durable = opened.durable.min(next);
         opened.number += 1;
         opened.incarnation += 1;
+        if !opened.can_be() {
+            return Err(LogError::NoLog);
+        }
         opened.write(&device)?;
         // A batch that was torn here must not become whole by what is written over a part of it.
         let end = Ring::of(sectors).sector(state.head);

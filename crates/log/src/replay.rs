@@ -61,7 +61,10 @@ pub(crate) fn replay(
     }
     let behind = search_behind(device, ring, &state, incarnation)?;
     replayed.torn = behind.is_some();
-    let had_been = behind.map_or(durable, |behind| behind.max(durable));
+    let had_been = behind.map_or(durable, |behind| behind.durable.max(durable));
+    // The newer superblock may have been lost since the log was opened last.
+    let last = behind.map_or(incarnation, |behind| behind.incarnation.max(incarnation));
+    state.superblock.incarnation = last.max(superblock.incarnation);
     replayed.lost = (had_been > state.next).then(|| (state.next, ring.sector(state.head).0));
     Ok((state, replayed))
 }
@@ -95,15 +98,18 @@ fn read_batch(
     state: &State,
     incarnation: u64,
 ) -> Result<Option<Batch>, LogError> {
-    let Superblock { id, tail, incarnation: latest, .. } = state.superblock;
-    let left = ring.sectors() - (state.head.0 - tail.0);
+    let Superblock { id, tail, .. } = state.superblock;
+    // The end is never where the beginning is.
+    let left = ring.sectors() - 1 - (state.head.0 - tail.0);
+    let to_end = ring.to_end(state.head);
     let Some(first_sector) = read(device, ring, state.head, 1)? else { return Ok(None) };
     let belongs = |header: &BatchHeader| {
         header.id == id
             && header.position == state.head
             && header.first == state.next
-            && (incarnation..=latest).contains(&header.incarnation)
-            && header.sectors() <= left.min(ring.to_end(state.head))
+            && header.incarnation >= incarnation
+            && header.sectors() <= left.min(to_end)
+            && (header.record_count > 0 || to_end <= left)
     };
     let Some(header) = BatchHeader::peek(&first_sector).filter(belongs) else { return Ok(None) };
     let Some(bytes) = read(device, ring, state.head, header.sectors())? else { return Ok(None) };
@@ -113,17 +119,25 @@ fn read_batch(
     Ok(whole.then_some(Batch { header, area, payloads }))
 }
 
-/// Looks for batches of this log behind its end. The highest number before which, as they say, all had
-/// been durable.
+/// What batches behind the end say.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    /// The highest number before which all had been durable.
+    durable: Sequence,
+    /// The latest opening.
+    incarnation: u64,
+}
+
+/// Looks for batches of this log behind its end.
 fn search_behind(
     device: &impl Device,
     ring: Ring,
     state: &State,
     incarnation: u64,
-) -> Result<Option<Sequence>, LogError> {
+) -> Result<Option<Behind>, LogError> {
     let end = Position(state.superblock.tail.0 + ring.sectors());
     let mut at = state.head;
-    let mut highest = None;
+    let mut behind: Option<Behind> = None;
     // Where something cannot be read, sectors are read one by one.
     let mut one_by_one_to = at;
     while at < end {
@@ -141,12 +155,17 @@ fn search_behind(
             if is_behind(&header, ring, state, incarnation, position)
                 && has_whole_head(device, ring, &header)?
             {
-                highest = highest.max(Some(header.durable));
+                let BatchHeader { durable, incarnation, .. } = header;
+                let more = behind.unwrap_or(Behind { durable, incarnation });
+                behind = Some(Behind {
+                    durable: more.durable.max(durable),
+                    incarnation: more.incarnation.max(incarnation),
+                });
             }
         }
         at = Position(at.0 + count);
     }
-    Ok(highest)
+    Ok(behind)
 }
 
 /// Whether this may be a batch of this log that stood behind the end.
@@ -157,11 +176,10 @@ fn is_behind(
     incarnation: u64,
     position: Position,
 ) -> bool {
-    let Superblock { id, incarnation: latest, .. } = state.superblock;
-    header.id == id
+    header.id == state.superblock.id
         && header.position == position
         && header.first >= state.next
-        && (incarnation..=latest).contains(&header.incarnation)
+        && header.incarnation >= incarnation
         && header.sectors() <= ring.to_end(position)
 }
 

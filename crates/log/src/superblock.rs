@@ -15,6 +15,9 @@ const PLACES: [SectorNo; 2] = [SectorNo(0), SectorNo(8)];
 /// Bytes under the check code, which stands behind them.
 const CHECKED_BYTES: usize = 64;
 
+/// No log lives to count so far: what says so is no superblock, and nothing that is added overflows.
+pub(crate) const COUNT_MAX: u64 = 1 << 60;
+
 /// Where a log begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Superblock {
@@ -97,7 +100,7 @@ impl Superblock {
             let field = bytes[at..at + 8].try_into().expect("eight bytes");
             u64::from_le_bytes(field)
         };
-        Ok(Some(Self {
+        let found = Self {
             id: LogId(number(8)),
             sectors: number(16),
             number: number(24),
@@ -105,7 +108,14 @@ impl Superblock {
             tail: Position(number(40)),
             first: Sequence(number(48)),
             durable: Sequence(number(56)),
-        }))
+        };
+        Ok(Some(found).filter(Self::can_be))
+    }
+
+    /// Whether a log may come to this.
+    pub(crate) fn can_be(&self) -> bool {
+        let counts = [self.number, self.incarnation, self.tail.0, self.first.0, self.durable.0];
+        counts.iter().all(|count| *count <= COUNT_MAX)
     }
 }
 
@@ -159,6 +169,23 @@ mod tests {
         }
         drive.write_at(PLACES[1], &[IoSlice::new(&[1; 512])]).expect("a write");
         assert_eq!(Superblock::read(&drive), Ok(superblock(2)));
+    }
+
+    #[test]
+    fn what_no_log_comes_to_is_no_superblock() {
+        #[track_caller]
+        fn check(change: fn(&mut Superblock)) {
+            let drive = MemoryDrive::new(64);
+            let mut superblock = superblock(1);
+            change(&mut superblock);
+            superblock.write(&drive).expect("a write");
+            assert_eq!(Superblock::read(&drive), Err(LogError::NoLog));
+        }
+        check(|superblock| superblock.number = u64::MAX);
+        check(|superblock| superblock.incarnation = u64::MAX);
+        check(|superblock| superblock.tail = Position(u64::MAX - 4));
+        check(|superblock| superblock.first = Sequence(u64::MAX));
+        check(|superblock| superblock.durable = Sequence(u64::MAX));
     }
 
     #[test]

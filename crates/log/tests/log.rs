@@ -163,6 +163,27 @@ fn what_stood_behind_a_torn_end_never_comes_back() {
     assert_eq!(found, [1, 2]);
 }
 
+/// The newer superblock is lost: the older one leads to the same records, whichever opening wrote them.
+#[test]
+fn a_superblock_that_is_lost_costs_no_record() {
+    for lost in [0, 8] {
+        let drive = MemoryDrive::new(64);
+        append(&Log::create(&drive, LogId(1), LogConfig::default()).expect("a log"), &[1, 2])
+            .expect("there is room");
+        let (log, found, _) = open(&drive).expect("a log");
+        assert_eq!(found, [1, 2]);
+        append(&log, &[3]).expect("there is room");
+        log.sync(log.end()).expect("a drive in memory");
+        drop(log);
+        drive.write_at(SectorNo(lost), &[IoSlice::new(&[3; 512])]).expect("a sector");
+        let (log, found, replayed) = open(&drive).expect("a log");
+        assert_eq!((found, replayed.torn, replayed.lost), (vec![1, 2, 3], false, None));
+        append(&log, &[4]).expect("there is room");
+        drop(log);
+        assert_eq!(open(&drive).expect("a log").1, [1, 2, 3, 4]);
+    }
+}
+
 #[test]
 fn a_failed_flush_is_final() {
     let rule = FaultRule::new(Op::Flush, FaultKind::Fail).nth(2);
