@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockNo, BlockRange, CheckArea, Generation, LdevId, TrackBuf,
+    BLOCK_BYTES, BackingId, BlockNo, BlockRange, CheckArea, Generation, LdevId,
+    MAX_BLOCKS_PER_TRACK, TrackBuf,
 };
 use diptych_log::{Entry, payload_code};
 use diptych_shared::Change;
 use diptych_sync::Arc;
+use std::collections::BTreeSet;
 
 /// The number of a kind of record, as it stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,9 @@ pub(crate) enum DataRecord {
         data: Bytes,
     },
 }
+
+/// No sequence of a unit comes so far: what has such a generation or image makes no sense.
+pub(crate) const SEQUENCE_MAX: u64 = 1 << 60;
 
 /// Bytes that a record head of data takes at most, but for a copy's.
 pub(crate) const DATA_HEAD_BYTES: usize = 28;
@@ -208,13 +213,17 @@ pub(crate) fn read_data(kind: Kind, head: &[u8], payload: &[u8]) -> Option<DataR
         for _ in 0..count {
             backings.push(BackingId(fields.u32()?));
         }
-        let (mut generations, mut covered) = (Vec::new(), 0_u64);
+        let (mut generations, mut covered, mut sound) = (Vec::new(), 0_u64, true);
         while !fields.0.is_empty() {
             let (count, generation) = (fields.u16()?, Generation(fields.u64()?));
             covered += u64::from(count);
+            sound &= count > 0 && generation.0 <= SEQUENCE_MAX;
             generations.push((count, generation));
         }
-        let fits = covered == payload_blocks && first.0.checked_add(covered).is_some();
+        // Said once of each, so that what is made of it is no more than volumes hold.
+        let once: BTreeSet<BackingId> = backings.iter().copied().collect();
+        sound &= once.len() == backings.len() && covered <= MAX_BLOCKS_PER_TRACK;
+        let fits = sound && covered == payload_blocks && first.0.checked_add(covered).is_some();
         let data = Bytes::copy_from_slice(payload);
         return fits.then_some(DataRecord::Copy { backings, first, generations, data });
     }
@@ -222,7 +231,13 @@ pub(crate) fn read_data(kind: Kind, head: &[u8], payload: &[u8]) -> Option<DataR
     let (start, count) = (fields.u64()?, fields.u64()?);
     let generation = Generation(fields.u64()?);
     let blocks = BlockRange { start: BlockNo(start), end: BlockNo(start.checked_add(count)?) };
-    if !fields.0.is_empty() || kind == Kind::Write && payload_blocks != count {
+    let fits = match kind {
+        Kind::Write => payload_blocks == count,
+        // Of one track each: a few bytes do not make a whole volume dirty.
+        Kind::Zeros => count <= MAX_BLOCKS_PER_TRACK,
+        _ => true,
+    };
+    if !fields.0.is_empty() || !fits || generation.0 > SEQUENCE_MAX {
         return None;
     }
     Some(match kind {
@@ -269,7 +284,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let blocks = BlockRange::new(BlockNo(300), 2);
-        let generation = Generation(u64::MAX);
+        let generation = Generation(SEQUENCE_MAX);
         let data = Bytes::from(vec![9; 2 * BLOCK_BYTES]);
         let codes = [code_of(&data[..BLOCK_BYTES]); 2];
         let written = write(BACKING, blocks.start, generation, data.clone(), &codes);
@@ -320,6 +335,31 @@ mod tests {
         check(&sound, |entry| entry.kind = 999);
         check(&sound, |entry| entry.head[4..12].fill(0xFF)); // past the last block there can be
         check(&sound, |entry| entry.kind = Kind::Copy as u16);
+        check(&sound, |entry| entry.head[20..28].fill(0xFF)); // a generation that nothing comes to
+        let track = BlockRange::new(BlockNo(0), MAX_BLOCKS_PER_TRACK);
+        check(&zeros(BACKING, track, Generation(1)), |entry| entry.head[12] += 1);
+    }
+
+    #[test]
+    fn a_copy_that_makes_no_sense_is_not_read() {
+        #[track_caller]
+        fn check(backings: &[u32], runs: &[(u16, u64)], blocks: usize, expected: bool) {
+            let mut head = 0_u64.to_le_bytes().to_vec();
+            head.extend((backings.len() as u32).to_le_bytes());
+            backings.iter().for_each(|backing| head.extend(backing.to_le_bytes()));
+            for (count, generation) in runs {
+                head.extend(count.to_le_bytes());
+                head.extend(generation.to_le_bytes());
+            }
+            let payload = vec![0; blocks * BLOCK_BYTES];
+            assert_eq!(read_data(Kind::Copy, &head, &payload).is_some(), expected);
+        }
+        check(&[1, 2], &[(1, 5), (2, 6)], 3, true);
+        check(&[1, 2], &[(1, 5), (2, 6)], 2, false);
+        check(&[1, 1], &[(1, 5), (2, 6)], 3, false); // twice
+        check(&[1, 2], &[(3, 5), (0, 6)], 3, false); // of no block
+        check(&[1, 2], &[(3, u64::MAX)], 3, false);
+        check(&[1, 2], &[(129, 1)], 129, false); // more than a track
     }
 
     /// The table of `docs/format.md`.

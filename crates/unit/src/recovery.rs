@@ -108,6 +108,16 @@ pub enum RecoveryError {
         /// Its backing.
         backing: BackingId,
     },
+    /// The cache has slots for smaller tracks.
+    #[error("volume {ldev} has tracks of {track_bytes} bytes, the cache slots of {slot_bytes}")]
+    TrackTooLarge {
+        /// The volume.
+        ldev: LdevId,
+        /// Bytes of its tracks.
+        track_bytes: usize,
+        /// Bytes of a slot.
+        slot_bytes: usize,
+    },
     /// What is dirty does not fit the cache, and a drive does not take it.
     #[error(
         "{tracks} tracks of the log do not fit the cache, and a drive does not take them: give the unit a larger cache"

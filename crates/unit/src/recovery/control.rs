@@ -3,7 +3,7 @@
 use super::RecoveryError;
 use crate::checkpoint::{ControlState, KeptHome, VERSION};
 use crate::core::Core;
-use crate::record::Kind;
+use crate::record::{Kind, SEQUENCE_MAX};
 use crate::schedule::KeptSchedules;
 use diptych_cha::GroupName;
 use diptych_dka::Extent;
@@ -12,6 +12,9 @@ use diptych_log::Sequence;
 use diptych_shared::{Change, SharedMemory, State, Volume};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+
+/// One more than the last backing there can be.
+const NEXT_BACKING_MAX: u64 = 1 << 32;
 
 /// A record of control: sequence, kind, head, payload.
 type ControlRecord = (Sequence, Kind, Vec<u8>, Vec<u8>);
@@ -77,6 +80,10 @@ impl Control {
     }
 
     fn start_from(&mut self, sequence: Sequence, state: ControlState) -> Result<(), RecoveryError> {
+        let kind = Kind::CheckpointBegin as u16;
+        if state.sequence > SEQUENCE_MAX || state.next_backing > NEXT_BACKING_MAX {
+            return Err(RecoveryError::Record { sequence, kind });
+        }
         let restored = self.shared.restore(state.shared);
         restored.map_err(|source| RecoveryError::State { sequence, source })?;
         self.homes = state.homes.into_iter().map(place).collect();
@@ -91,6 +98,10 @@ impl Control {
             Kind::Changes => {
                 let (of, changes): (LdevId, Vec<Change>) = decode(sequence, kind, head)?;
                 for change in changes {
+                    if image_of(&change) > SEQUENCE_MAX {
+                        let kind = kind as u16;
+                        return Err(RecoveryError::Record { sequence, kind });
+                    }
                     self.sequence = self.sequence.max(image_of(&change) + 1);
                     self.shared.replay(of, change).map_err(failed)?;
                     self.changes += 1;
@@ -124,6 +135,10 @@ impl Control {
         let (state, ()) = self.shared.snapshot(|| ());
         for volume in state.volumes.iter().filter(|volume| !volume.metadata_only) {
             let Volume { ldev, backing, geometry, .. } = *volume;
+            let (track_bytes, slot_bytes) = (geometry.track_bytes(), core.config.cache.track_bytes);
+            if track_bytes > slot_bytes {
+                return Err(RecoveryError::TrackTooLarge { ldev, track_bytes, slot_bytes });
+            }
             let extent = self.homes.get(&backing);
             let extent = *extent.ok_or(RecoveryError::NoHome { ldev, backing })?;
             let restored = core.groups.restore(backing, geometry, extent);

@@ -13,6 +13,7 @@ use diptych_format::{
 };
 use diptych_log::Sequence;
 use diptych_shared::Volume;
+use diptych_sync::Arc;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -39,6 +40,8 @@ pub(super) struct Tracks {
 #[derive(Debug)]
 enum Said {
     Is(Piece),
+    /// Of several backings.
+    Are(Arc<Vec<Piece>>),
     Nothing(BlockRange),
 }
 
@@ -51,16 +54,17 @@ impl Tracks {
             }
             DataRecord::Discard { backing, blocks } => say(backing, Said::Nothing(blocks)),
             DataRecord::Copy { backings, first, generations, data } => {
+                let mut start = first;
+                let piece = |(count, generation): (u16, Generation)| {
+                    let blocks = BlockRange::new(start, count.into());
+                    let from = (start.0 - first.0) as usize * BLOCK_BYTES;
+                    let data = data.slice(from..from + usize::from(count) * BLOCK_BYTES);
+                    start = blocks.end;
+                    Piece { sequence, blocks, generation, data: Some(data) }
+                };
+                let pieces = Arc::new(generations.into_iter().map(piece).collect());
                 for backing in backings {
-                    let mut start = first;
-                    for &(count, generation) in &generations {
-                        let blocks = BlockRange::new(start, count.into());
-                        let from = (start.0 - first.0) as usize * BLOCK_BYTES;
-                        let data = data.slice(from..from + usize::from(count) * BLOCK_BYTES);
-                        start = blocks.end;
-                        let data = Some(data);
-                        say(backing, Said::Is(Piece { sequence, blocks, generation, data }));
-                    }
+                    say(backing, Said::Are(Arc::clone(&pieces)));
                 }
             }
         }
@@ -75,7 +79,8 @@ impl Tracks {
     ) -> Result<u64, RecoveryError> {
         let mut installed = 0;
         for (backing, said) in self.of_backing {
-            let Some(volume) = volumes.iter().find(|volume| volume.backing == backing) else {
+            let of_backing = |volume: &&Volume| volume.backing == backing && !volume.metadata_only;
+            let Some(volume) = volumes.iter().find(of_backing) else {
                 continue; // the volume was removed
             };
             for (track, pieces) in by_track(volume.geometry, said) {
@@ -102,15 +107,18 @@ fn by_track(geometry: Geometry, said: Vec<Said>) -> BTreeMap<TrackNo, Vec<Piece>
                     tracks.range(gone.start..gone.end).map(|(track, _)| *track).collect();
                 found.iter().for_each(|track| drop(tracks.remove(track)));
             }
-            Said::Is(piece) => {
-                let all = piece.blocks.intersection(geometry.all_blocks());
-                for track in geometry.tracks_of(all).iter() {
-                    tracks.entry(track).or_default().push(part_of(geometry, track, &piece));
-                }
-            }
+            Said::Is(piece) => put(geometry, &mut tracks, &piece),
+            Said::Are(pieces) => pieces.iter().for_each(|piece| put(geometry, &mut tracks, piece)),
         }
     }
     tracks
+}
+
+fn put(geometry: Geometry, tracks: &mut BTreeMap<TrackNo, Vec<Piece>>, piece: &Piece) {
+    let all = piece.blocks.intersection(geometry.all_blocks());
+    for track in geometry.tracks_of(all).iter() {
+        tracks.entry(track).or_default().push(part_of(geometry, track, piece));
+    }
 }
 
 /// The part of a piece that lies in a track.
