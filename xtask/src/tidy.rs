@@ -155,7 +155,8 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>, Error> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() {
                 let hidden = name.starts_with('.') && ![".ci", ".cargo"].contains(&&*name);
-                let built = dir == root && name.starts_with("target");
+                let is_workspace = dir == root || dir == root.join("fuzz");
+                let built = is_workspace && name.starts_with("target");
                 if !hidden && !built && !path.is_symlink() {
                     dirs.push(path);
                 }

@@ -29,6 +29,22 @@ pub struct UnitShape {
     pub drives: Vec<DriveShape>,
 }
 
+impl UnitShape {
+    /// The text of `unit.toml`.
+    pub fn to_text(&self) -> String {
+        encode(self)
+    }
+
+    /// Reads the text of the `unit.toml` at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or a later program's.
+    pub fn from_text(text: &str, path: &Path) -> Result<Self, UnitDirError> {
+        decode(text, path)
+    }
+}
+
 /// The file as it stands.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@
 //! | [`SearchConfig`], [`search`] | every state that the rules of pairs can come to, with crashes |
 //! | [`run_crashes`] | the unit killed and cut off again and again, and what it comes back with |
 //! | [`CrashImages`], [`run_crash_images`] | every image that a cut of power can leave, and a unit that comes back on it |
+//! | [`FUZZ_TARGETS`] | what is read from devices, files and channels, handed anything |
 //! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
 //!
 //! Invariants:
@@ -57,6 +58,7 @@ mod checker;
 mod choices;
 mod concurrent;
 mod crash;
+mod fuzz;
 mod history;
 mod images;
 #[cfg(not(any(diptych_loom, diptych_shuttle)))] // real processes
@@ -76,6 +78,7 @@ pub use checker::{Stored, StoredVolume};
 pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
 pub use crash::{CrashFlaw, CrashFound, CrashReport, CrashWrong, run_crashes};
+pub use fuzz::{FUZZ_TARGETS, FuzzTarget, mutate_input};
 pub use history::{Allowed, Effect as HistoryEffect, History};
 pub use images::{
     CrashImages, CrashImagesReport, LyingDrive, ProgramError, WrongImage, run_crash_images,
