@@ -21,13 +21,13 @@ pub(super) const AT_ONCE: u8 = 4;
 
 const DRIVES: u16 = 2;
 const DRIVE_SECTORS: u64 = 1 << 12;
-const LOG_SECTORS: u64 = 1 << 12;
+const LOG_SECTORS: u64 = 800;
 const TRACK_BLOCKS: usize = 4;
 const SLOTS: usize = 12;
 /// What may happen before the unit comes back again.
-const MOVES: u64 = 400;
+const MOVES: u64 = 300;
 /// Enough for commands and a checkpoint.
-pub(super) const LOG_CONFIG: LogConfig = LogConfig { reserve_sectors: 300, waiters_max: 1_024 };
+pub(super) const LOG_CONFIG: LogConfig = LogConfig { reserve_sectors: 200, waiters_max: 1_024 };
 
 type Drive = Arc<MemoryDrive>;
 
