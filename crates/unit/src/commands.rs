@@ -15,6 +15,7 @@ pub(crate) use rules::{first_level_copied, follows_nothing, in_use, primary_defi
 
 use crate::Mailbox;
 use crate::core::Core;
+use crate::held::Room;
 use crate::history::{HistoryEntry, Message};
 use crate::settle::settle_family;
 use diptych_cha::{Command, CommandCode, CreateAuto, Outcome, Refusal};
@@ -40,6 +41,10 @@ impl Deref for Asked {
 /// Carries out a command and records what it came to.
 pub(crate) async fn command(m: &Mailbox, core: &Core, command: Command) -> Outcome {
     let command = Asked { command, at: m.now() };
+    let _room = match Room::for_command(m, core, 1).await {
+        Ok(room) => room,
+        Err(error) => return Outcome::Refused(error.refusal(command.primary)),
+    };
     for ldev in [command.primary, command.secondary] {
         settle_family(m, core, ldev).await;
     }
@@ -70,7 +75,10 @@ pub(crate) async fn create_auto(m: &Mailbox, core: &Core, auto: CreateAuto) -> O
     let (primary, at) = (auto.primary, m.now());
     let outcome = match lanes(core, &auto.choose(primary)) {
         Err(refusal) => Outcome::Refused(refusal),
-        Ok(()) => create_auto::create_auto(m, core, auto).await,
+        Ok(()) => match Room::for_command(m, core, 1).await {
+            Ok(_room) => create_auto::create_auto(m, core, auto).await,
+            Err(error) => Outcome::Refused(error.refusal(primary)),
+        },
     };
     if let Outcome::Refused(why) = outcome {
         let entry = HistoryEntry::new(m.now(), Message::Refused(CommandCode::Create, why));

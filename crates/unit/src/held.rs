@@ -6,11 +6,16 @@ use crate::host_waits::UnderWay;
 use crate::journal::Put;
 use diptych_cache::{Admission, Admit, Cache, CacheError, Pin, SlotKey};
 use diptych_cha::{HostError, Refusal};
-use diptych_format::{Answer, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
+use diptych_format::{Answer, BLOCK_BYTES, FamilyId, LdevId, Need, TrackBuf, TrackRange, Wait};
 use diptych_log::LogRoom;
 use diptych_shared::{Claim, Claimed, FamilyState, QueuedClaim, SharedError};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::mutant;
+
+/// Bytes of the log that the records of a command for one pair take at most.
+const COMMAND_BYTES: usize = 4 * BLOCK_BYTES;
+/// The log's room is asked for no more pairs of a group than this.
+const COMMAND_PAIRS_MAX: usize = 64;
 
 /// Why a claim, or room, was not had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,6 +280,21 @@ impl<'a> Room<'a> {
             Err(_) => return Err(NotHeld::Busy),
         });
         Ok(room)
+    }
+
+    /// Waits for room in the log alone, holding nothing. What is put meanwhile takes none of it: commands
+    /// put their few records into what is kept free for them, and by holding as much of the hosts' room
+    /// they see to it that this is never used up between two checkpoints.
+    pub(crate) async fn for_command(
+        m: &'a Mailbox,
+        core: &'a Core,
+        pairs: usize,
+    ) -> Result<Self, NotHeld> {
+        let pairs = pairs.min(COMMAND_PAIRS_MAX);
+        let wanted =
+            Wanted { records: pairs, data_bytes: COMMAND_BYTES * pairs, ..Wanted::default() };
+        let log = core.journal.admit(m, &wanted).await?;
+        Ok(Self { admission: None, log, core, m })
     }
 
     pub(crate) fn admission(&mut self) -> &mut Admission {

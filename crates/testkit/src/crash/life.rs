@@ -25,7 +25,7 @@ const HOST_REST_NS: u64 = 20_000_000;
 const OPERATOR_REST_NS: u64 = 50_000_000;
 
 /// Tells the draws of what rots from the others.
-const ROT: u64 = 0x5EED_0F_4074;
+const ROT: u64 = 0x5EED_0F40;
 /// Something rots in front of one request in so many.
 const ROT_EVERY: u8 = 24;
 

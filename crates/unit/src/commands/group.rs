@@ -10,6 +10,7 @@ use super::on_pair::{apply, change_of};
 use crate::Mailbox;
 use crate::core::Core;
 use crate::drain::Drain;
+use crate::held::Room;
 use crate::history::Message;
 use crate::settle::settle_family;
 use diptych_cha::{CommandCode, GroupCommand, GroupOutcome, GroupedPair, Refusal};
@@ -76,6 +77,8 @@ async fn carry_out(
     check(core, command).map_err(refused)?;
     let limit_ns = command.drain_limit_ns.unwrap_or(core.config.drain_limit_ns);
     let began = m.now();
+    let room = Room::for_command(m, core, asked.len()).await;
+    let _room = room.map_err(|error| refused(error.refusal(asked[0].primary)))?;
     let drain = Drain::new(m, core, began + limit_ns);
     let volumes: Vec<LdevId> = asked.iter().map(|asked| asked.primary).collect();
     for ldev in &volumes {
