@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 to 11 | head, payload | a record of that kind, in the order of `docs/format.md` |
 //! | 12 | bytes of a part, state | a checkpoint: its begin, parts and end |
-//! | 13 | | what follows is another batch |
+//! | 13 | | what came before is made durable, what follows is another batch |
 //! | else | number, head, payload | a record of the kind of that number |
 //!
 //! A head is its length (2) and bytes; a payload is a number of blocks (1) and what they are filled with (1).
@@ -35,7 +35,7 @@ pub(super) fn put(mut input: Input<'_>, log: &Log<impl Device>) -> Result<(), Lo
                 let part_blocks = usize::from(input.byte()).max(1);
                 put_checkpoint(log, input.counted(), part_blocks * BLOCK_BYTES);
             }
-            BATCH => log.write_out(log.end())?,
+            BATCH => log.sync(log.end())?,
             known if usize::from(known) < KINDS.len() => {
                 put_record(log, KINDS[usize::from(known)], &mut input);
             }

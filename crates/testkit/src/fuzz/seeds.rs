@@ -1,6 +1,6 @@
 //! Inputs made of what real logs, units and memories write.
 
-use super::checkpoint::{AT_ONCE, LOG_CONFIG, Rig, TRIMMED};
+use super::checkpoint::{AT_ONCE, DAMAGED, LOG_CONFIG, Rig, TRIMMED};
 use super::input::put_counted;
 use super::log_replay::{CODES_AS_THEY_ARE, SECTORS_LEAST};
 use super::map_pages::{MAP, MAPS, STATE};
@@ -97,6 +97,9 @@ pub(super) fn checkpoint() -> Seeds {
     let mut seeds: Seeds =
         flags.into_iter().map(|(name, flags)| (name, lived(Life::Pairs).input(flags))).collect();
     seeds.push(("restores", lived(Life::Restores).input(0)));
+    // Which sector is in the upper half of the flags.
+    seeds.push(("damaged", lived(Life::Restores).input(DAMAGED | 9 << 4)));
+    seeds.push(("damaged-early", lived(Life::Pairs).input(DAMAGED | 5 << 4)));
     seeds.push(("data", lived(Life::Data).input(0)));
     seeds.push(("trimmed", lived(Life::Checkpointed).input(TRIMMED)));
     seeds.push(("trimmed-at-once", lived(Life::Checkpointed).input(TRIMMED | AT_ONCE)));
