@@ -10,7 +10,7 @@ use diptych_format::{
 };
 use diptych_rt::{Clock, Rt, RtConfig};
 use diptych_shared::{Pace, Pair, PairOptions, PairStatus, Volume};
-use diptych_sync::thread;
+use diptych_sync::{Mutex, thread};
 use diptych_unit::{Plant, Schedule, Unit, UnitConfig};
 use std::io::{IoSlice, IoSliceMut};
 // Handing the world to the actors and telling the drive that a pair is gone are no part of what is
@@ -59,7 +59,7 @@ impl Shape {
 #[derive(Debug, Default)]
 struct Door {
     /// Nobody may write it.
-    closed: AtomicBool,
+    closed: Mutex<bool>,
     /// Writes fail.
     failing: AtomicBool,
 }
@@ -81,7 +81,7 @@ impl Device for Watched {
     }
 
     fn write_at(&self, sector: SectorNo, bufs: &[IoSlice<'_>]) -> Result<(), DeviceError> {
-        let closed = self.door.closed.load(Ordering::Relaxed);
+        let closed = *self.door.closed.lock();
         assert!(!closed, "invariant I3: a pair that was given up writes its secondary");
         if self.door.failing.load(Ordering::Relaxed) {
             return Err(DeviceError::StorageFull);
@@ -361,7 +361,7 @@ impl World {
 
     /// From now on nobody but the model may write the drive that S was made on.
     pub(crate) fn close(&self, closed: bool) {
-        self.door(S).closed.store(closed, Ordering::Relaxed);
+        *self.door(S).closed.lock() = closed;
     }
 
     /// From now on writes of the drive that a volume was made on fail.
