@@ -275,6 +275,12 @@ impl<D: Device> Log<D> {
         error
     }
 
+    /// Ends the log for who takes an error of it for final: nothing is written from here on, and what is
+    /// queued goes nowhere.
+    pub fn stop(&self, error: LogError) {
+        self.end_with(error);
+    }
+
     /// The sequence that the next record gets.
     pub fn end(&self) -> Sequence {
         self.queue.lock().end

@@ -70,7 +70,18 @@ fn read_hits(
 }
 
 /// The volume, if a host may read it. One that was removed and made anew meanwhile is another one.
-fn readable(family: &FamilyState, ldev: LdevId, shape: Shape) -> Result<&Volume, HostError> {
+///
+/// Of a change that was marked and could not be recorded the data is nowhere, and what is in cache or on
+/// the drive is older than what was answered. So after the end of the log nobody reads.
+fn readable<'a>(
+    core: &Core,
+    family: &'a FamilyState,
+    ldev: LdevId,
+    shape: Shape,
+) -> Result<&'a Volume, HostError> {
+    if core.journal.has_failed() {
+        return Err(HostError::Stopping);
+    }
     let volume = family.volume(ldev).expect("the volume is in its family");
     if volume.first_backing != shape.first_backing {
         return Err(HostError::NoVolume { ldev });
@@ -87,7 +98,7 @@ fn pin_hits<'a>(
     shape: Shape,
     blocks: BlockRange,
 ) -> Result<Option<Vec<Option<Pinned<'a>>>>, HostError> {
-    let volume = readable(family, ldev, shape)?;
+    let volume = readable(core, family, ldev, shape)?;
     let tracks = shape.geometry.tracks_of(blocks);
     // Somebody may be half-way through a change of several tracks: read them under a claim then.
     if tracks.count() > 1 && tracks.iter().any(|track| family.is_busy(track)) {
@@ -161,7 +172,7 @@ async fn read_misses(
                 _ => wanted_for_change(family, ldev, tracks),
             };
             Plan {
-                backing: readable(family, ldev, shape).map(|volume| volume.backing),
+                backing: readable(core, family, ldev, shape).map(|volume| volume.backing),
                 wanted: own.plus(to_bring).plus(below),
             }
         };

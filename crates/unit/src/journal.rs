@@ -17,6 +17,7 @@ use diptych_dka::Groups;
 use diptych_format::{Answer, BackingId, LdevId, Need, Wait};
 use diptych_log::{Entry, LogAdmit, LogError, LogRoom, LogUsage, Sequence, sectors_for};
 use diptych_shared::{Change, FamilyState, Recorder, Volume};
+use diptych_sync::atomic::{AtomicBool, Ordering};
 use diptych_sync::{Arc, Mutex};
 
 /// Bytes of a group's changes, and of other heads, that room is taken for.
@@ -38,6 +39,8 @@ struct On {
     track_bytes: usize,
     /// What ended the log.
     failed: Mutex<Option<LogError>>,
+    /// Whether anything did: for who looks at every read.
+    has_failed: AtomicBool,
 }
 
 /// A group that was put.
@@ -61,7 +64,8 @@ impl Journal {
     }
 
     pub(crate) fn new(log: Arc<UnitLog>, durability: Durability, track_bytes: usize) -> Self {
-        Self { on: Some(On { log, durability, track_bytes, failed: Mutex::new(None) }) }
+        let (failed, has_failed) = (Mutex::new(None), AtomicBool::new(false));
+        Self { on: Some(On { log, durability, track_bytes, failed, has_failed }) }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -78,10 +82,18 @@ impl Journal {
         self.on.as_ref().and_then(|on| *on.failed.lock())
     }
 
-    /// Notes that the log has failed: nothing is answered as done from here on.
+    /// Whether the log has ended. Who holds a claim sees that of those who held it before.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.on.as_ref().is_some_and(|on| on.has_failed.load(Ordering::Acquire))
+    }
+
+    /// Notes that the log has failed: nothing is answered as done from here on. The log itself would go
+    /// on after some errors, as where there was no room under it for a while.
     pub(crate) fn failed(&self, error: LogError) {
         if let Some(on) = &self.on {
+            on.log.stop(error);
             on.failed.lock().get_or_insert(error);
+            on.has_failed.store(true, Ordering::Release);
         }
     }
 
@@ -202,7 +214,8 @@ impl Journal {
     pub(crate) async fn sync(&self, m: &Mailbox, last: u64) -> Result<(), NotHeld> {
         let Some(on) = &self.on else { return Ok(()) };
         let upto = Sequence(last + 1);
-        if on.log.durable_sequence() >= upto {
+        // Nothing is answered as done after the end of the log, be it durable.
+        if on.log.durable_sequence() >= upto && !self.has_failed() {
             return Ok(());
         }
         self.perform(m, LogOp::Sync { upto }).await
@@ -251,7 +264,7 @@ impl Journal {
     /// After the log has failed nothing is asked of it any more: what was not written then is in no slot,
     /// and must not be trimmed as if it were.
     async fn perform(&self, m: &Mailbox, op: LogOp) -> Result<(), NotHeld> {
-        if self.failure().is_some() {
+        if self.has_failed() {
             return Err(NotHeld::Stopping);
         }
         match m.perform(Effect::Log(op)).await {

@@ -344,7 +344,7 @@ impl Unit {
     pub fn due(&self, now: Time, mut owner: impl FnMut() -> OwnerId) -> Due {
         let core = &self.core;
         let mut scheduler = core.scheduler.lock();
-        if core.journal.failure().is_some() {
+        if core.journal.has_failed() {
             let no = scheduler.next_answer();
             drop(scheduler);
             let wakes = [core.journal.cancel_all(), core.cache.cancel_all()].concat();
