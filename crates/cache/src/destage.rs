@@ -116,6 +116,9 @@ impl Cache {
             Ended::Failed(marks) => flushes.fail(backing, &marks, &mut wakes),
         }
         waiting.uncount(usize::from(matches!(ended, Ended::Clean(_) | Ended::Failed(_))));
+        if matches!(ended, Ended::Failed(_)) {
+            self.refuse_unfit(&mut waiting, &mut wakes);
+        }
         wakes.extend(self.grant(&mut waiting));
         wakes
     }

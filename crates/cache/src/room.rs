@@ -119,11 +119,13 @@ impl Admission {
 
 impl Cache {
     /// Asks for `buffers` buffers and `dirty` slots that may become dirty. The owner holds nothing
-    /// and waits for nothing else.
+    /// and waits for nothing else. A wait ends with [`Answer::Cancelled`] where a destage fails and what is
+    /// left of the cache is too small.
     ///
     /// # Errors
     ///
-    /// If that can never be had, or too many wait.
+    /// If that can never be had, or too many wait. What failed destages have left takes buffers until
+    /// somebody has it tried again: what fits only then counts as never to be had.
     pub fn admit(&self, owner: OwnerId, buffers: usize, dirty: usize) -> Result<Admit, CacheError> {
         let need = Need { buffers, dirty };
         let buffers_max = self.config.capacity_slots;
@@ -134,6 +136,10 @@ impl Cache {
         let mut waiting = self.room.lock();
         let granted = waiting.queue.is_empty() && self.reserve(&mut waiting, need);
         if !granted {
+            let buffers_max = self.buffers_left();
+            if buffers > buffers_max {
+                return Err(CacheError::NeverFits { buffers, dirty, buffers_max, dirty_max });
+            }
             waiting.check_limit(self.config.waiters_max)?;
             waiting.queue.push_back((owner, need));
         }
@@ -297,6 +303,25 @@ impl Cache {
             }
         }
         false
+    }
+
+    /// Buffers but for those of failed slots.
+    fn buffers_left(&self) -> usize {
+        let failed: usize = self.shards.iter().map(|shard| shard.lock().failed_slots).sum();
+        self.config.capacity_slots.saturating_sub(failed)
+    }
+
+    /// A slot has failed: those who wait for more than can be had now wait in vain, and are told
+    /// [`Answer::Cancelled`].
+    pub(crate) fn refuse_unfit(&self, waiting: &mut Waiting, wakes: &mut Wakes) {
+        let buffers_max = self.buffers_left();
+        waiting.queue.retain(|(owner, need)| {
+            let fits = need.buffers <= buffers_max;
+            if !fits {
+                wakes.push((*owner, Answer::Cancelled));
+            }
+            fits
+        });
     }
 
     fn press(&self, waiting: &mut Waiting, pressed: bool) {

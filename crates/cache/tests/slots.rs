@@ -266,17 +266,41 @@ fn slots_that_failed_hold_up_no_other_volume() {
     assert_eq!((cache.counts().dirty_slots, cache.counts().failed_slots), (0, 0));
 }
 
+/// Nobody but an operator has failed slots tried again, so who needs their buffers would wait for ever.
+#[test]
+fn nobody_waits_for_buffers_that_failed_slots_keep() {
+    let cache = Cache::new(config(4, 4)).unwrap();
+    write_each(&cache, [1, 2], all());
+    let failing = cache.next_dirty(None).unwrap();
+    assert!(matches!(cache.admit(OwnerId(1), 4, 1), Ok(Admit::Queued)), "all can be had still");
+    assert!(matches!(cache.admit(OwnerId(2), 3, 1), Ok(Admit::Queued)));
+    assert_eq!(cache.destage_done(failing, false), [(OwnerId(1), Answer::Cancelled)]);
+    let (buffers, dirty, buffers_max, dirty_max) = (4, 1, 3, 4);
+    let never = CacheError::NeverFits { buffers, dirty, buffers_max, dirty_max };
+    assert_eq!(cache.admit(OwnerId(1), 4, 1).unwrap_err(), never);
+    let last = cache.next_dirty(None).unwrap();
+    assert_eq!(cache.destage_done(last, true), [(OwnerId(2), Answer::Granted)]);
+    assert_eq!(cache.return_room(cache.admitted(OwnerId(2))), []);
+    assert_eq!(cache.retry_failed(A), 1);
+    assert!(matches!(cache.admit(OwnerId(1), 4, 1), Ok(Admit::Queued)), "it may be had again");
+    let tried = cache.next_dirty(None).unwrap();
+    assert_eq!(cache.destage_done(tried, true), [(OwnerId(1), Answer::Granted)]);
+    assert_eq!(cache.return_room(cache.admitted(OwnerId(1))), []);
+}
+
 #[test]
 fn purging_failed_slots_frees_their_buffers_alone() {
-    let cache = Cache::new(config(2, 1)).unwrap();
+    let cache = Cache::new(config(3, 2)).unwrap();
     for track in 0..2 {
         write(&cache, key(track), all(), 1);
         let destage = cache.next_dirty(None).unwrap();
         assert_eq!(cache.destage_done(destage, false), []);
     }
+    let held = room(&cache, 1, 1);
     assert!(matches!(cache.admit(OwnerId(1), 1, 1), Ok(Admit::Queued)), "every buffer is kept");
     assert!(matches!(cache.drop_slot(key(0)), DropOutcome::Dropped(wakes) if wakes.len() == 1));
     assert_eq!(cache.purge(A, None), []);
+    assert_eq!(cache.return_room(held), []);
     cache.return_room(cache.admitted(OwnerId(1)));
     let counts = cache.counts();
     assert_eq!((counts.slots, counts.failed_slots, counts.dirty_permits), (0, 0, 0));

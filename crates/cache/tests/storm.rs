@@ -230,7 +230,10 @@ impl Storm {
         let mut wakes = VecDeque::from(wakes);
         while let Some((owner, answer)) = wakes.pop_front() {
             if let Some(job) = self.waiting.remove(&owner) {
-                assert_eq!(answer, Answer::Granted);
+                if answer == Answer::Cancelled {
+                    self.check_unfit(job);
+                    continue;
+                }
                 let room = self.cache.admitted(owner);
                 self.perform(job, room);
             } else if let Some((backing, then)) = self.flushes.remove(&owner) {
@@ -241,6 +244,12 @@ impl Storm {
                 }
             }
         }
+    }
+
+    /// Only a destage that fails ends a wait for room, of who cannot have it any more.
+    fn check_unfit(&self, job: Job) {
+        let left = self.cache.config().capacity_slots - self.cache.counts().failed_slots;
+        assert!(self.failing.is_some() && job.room().0 > left, "{job:?} could have room");
     }
 
     fn perform(&mut self, job: Job, mut room: Admission) {

@@ -383,6 +383,8 @@ impl Waiting<'_> {
                 self.over = true;
                 Ok(self.core.cache.admitted(self.m.owner()))
             }
+            // What a drive does not take holds so much of the cache that it never will be had.
+            Answer::Cancelled if !self.core.journal.has_failed() => Err(NotHeld::NoRoom),
             Answer::Moved | Answer::Cancelled => Err(NotHeld::Stopping),
         }
     }
