@@ -142,18 +142,37 @@ async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
 ///
 /// The data is that of a backing: until the family is locked, a quick restore may give it to another
 /// volume than the one it was found under, and a delete then may split the family.
-pub(crate) fn destage_failed(m: &Mailbox, core: &Core, mut ldev: LdevId, key: SlotKey) {
+pub(crate) fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
+    of_volume_under(core, ldev, key, |family, ldev| block(m, core, family, ldev, key.track));
+}
+
+/// A drive has lost what was destaged to it since it was flushed. The same, and what the volume holds is
+/// undefined.
+pub(crate) fn destaged_lost(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
+    of_volume_under(core, ldev, key, |family, ldev| {
+        block(m, core, family, ldev, key.track);
+        failure::contents_lost(m, core, family, ldev);
+    });
+}
+
+/// Visits the family of the volume that is over a backing, `ldev` when it was last looked.
+fn of_volume_under(
+    core: &Core,
+    mut ldev: LdevId,
+    key: SlotKey,
+    visit: impl Fn(&mut FamilyState, LdevId),
+) {
     loop {
-        let blocked = core.shared.with_family(ldev, |family| {
+        let visited = core.shared.with_family(ldev, |family| {
             let is_under = |volume: &&Volume| {
                 volume.backing == key.backing
                     || volume.ldev == ldev && mutant::removed("backing-under-lock")
             };
             let volume = family.volumes().iter().find(is_under).map(|volume| volume.ldev);
-            volume.map(|volume| block(m, core, family, volume, key.track)).is_some()
+            volume.map(|volume| visit(family, volume)).is_some()
         });
         let found = core.backings.lock().get(&key.backing).copied();
-        match (blocked, found) {
+        match (visited, found) {
             // A volume that was removed meanwhile needs no state.
             (Ok(true), _) | (_, None) => return,
             (Err(_), Some(now)) if now == ldev => return,
