@@ -22,6 +22,8 @@ pub(crate) enum Command {
     /// Likewise.
     CrashImages(Vec<String>),
     /// Likewise.
+    Faults(Vec<String>),
+    /// Likewise.
     Kill(Vec<String>),
 }
 
@@ -208,6 +210,20 @@ const SPECS: &[Spec] = &[
                writes; on each image a unit comes back and is held against the model. Fails when one\n\
                is wrong, and when a drive that lies is not found out. A short run is among the tests.\n",
     },
+    Spec {
+        name: "faults",
+        summary: "the n-th request to a device goes wrong, for every n",
+        flags: &[("--go-on", "also behind a case that found something")],
+        values: &[
+            ("--stride", "only one case in so many"),
+            ("--only", "only cases whose text contains this"),
+        ],
+        word: None,
+        more: "Scenarios of hosts and operators in virtual time; one read, write or flush of one drive,\n\
+               or of the log, fails, finds no room, is not answered in time, or late. Fails when a\n\
+               request is not answered, a volume or pair suffers that has nothing to do with the device,\n\
+               or something that was answered is not there afterwards. A short run is among the tests.\n",
+    },
 ];
 
 fn names() -> String {
@@ -266,6 +282,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         }
         "search" => Command::Search(values),
         "crash-images" => Command::CrashImages(values),
+        "faults" => Command::Faults(values),
         "kill" => Command::Kill(values),
         other => unreachable!("{other} is in SPECS but has no command"),
     })
@@ -344,6 +361,8 @@ mod tests {
         check("kill --times 9 --mode battery", Ok(Command::Kill(battery)));
         let lying = ["--lying", "log"].map(str::to_owned).to_vec();
         check("crash-images --lying log", Ok(Command::CrashImages(lying)));
+        let some = ["--stride", "9"].map(str::to_owned).to_vec();
+        check("faults --stride 9", Ok(Command::Faults(some)));
     }
 
     #[test]
@@ -352,7 +371,7 @@ mod tests {
             "lom",
             Err(
                 "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm, \
-                 search, kill, crash-images",
+                 search, kill, crash-images, faults",
             ),
         );
         check(

@@ -17,6 +17,7 @@ mod cargo;
 mod check;
 mod crash_images;
 mod error;
+mod faults;
 mod flags;
 mod kill;
 mod layers;
@@ -70,6 +71,7 @@ fn run(command: Command) -> ExitCode {
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
         Command::CrashImages(flags) => crash_images::run(&workspace, &flags, &mut report),
+        Command::Faults(flags) => faults::run(&workspace, &flags, &mut report),
         Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),
         Command::Search(flags) => search::run(&workspace, &flags, &mut report),
         Command::Kill(flags) => kill::run(&workspace, &flags, &mut report),

@@ -18,6 +18,7 @@
 //! | what was answered of pairs | `pairs` |
 //! | one instant, of an image or of the unit after a crash | `cut`, `images` |
 //! | [`CrashWrong`] | `wrong` |
+//! | the n-th request of a device goes wrong instead: [`run_fault`] | `faults` |
 //!
 //! Invariants:
 //! - The checker knows what hosts know. It asks the unit what pairs there are, as an operator would who
@@ -27,6 +28,7 @@
 
 mod cut;
 mod draw;
+mod faults;
 mod images;
 mod layout;
 mod life;
@@ -42,6 +44,9 @@ use life::Lives;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use faults::{
+    FaultCase, FaultEnding, FaultForm, FaultFound, FaultReport, FaultWrong, fault_cases, run_fault,
+};
 pub use wrong::CrashWrong;
 
 /// What can be wrong with a storm on purpose, to see that it is found.

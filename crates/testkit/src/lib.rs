@@ -11,6 +11,7 @@
 //! | [`Program`], [`run_sequential`], [`run_concurrent`] | random storms |
 //! | [`SearchConfig`], [`search`] | every state that the rules of pairs can come to, with crashes |
 //! | [`run_crashes`] | the unit killed and cut off again and again, and what it comes back with |
+//! | [`fault_cases`], [`run_fault`] | the n-th request to a device goes wrong, for every n |
 //! | [`CrashImages`], [`run_crash_images`] | every image that a cut of power can leave, and a unit that comes back on it |
 //! | [`FUZZ_TARGETS`] | what is read from devices, files and channels, handed anything |
 //! | [`Storm`], [`run_storm`] | splits under load in virtual time, every block of every image checked |
@@ -77,7 +78,10 @@ pub use by_hand::{ByHand, Move};
 pub use checker::{Stored, StoredVolume};
 pub use choices::{Choices, Explored, explore};
 pub use concurrent::run_concurrent;
-pub use crash::{CrashFlaw, CrashFound, CrashReport, CrashWrong, run_crashes};
+pub use crash::{
+    CrashFlaw, CrashFound, CrashReport, CrashWrong, FaultCase, FaultEnding, FaultForm, FaultFound,
+    FaultReport, FaultWrong, fault_cases, run_crashes, run_fault,
+};
 pub use fuzz::{FUZZ_TARGETS, FuzzTarget, mutate_input};
 pub use history::{Allowed, Effect as HistoryEffect, History};
 pub use images::{

@@ -27,6 +27,10 @@ pub(super) struct Known {
     /// Some of the image was undefined at the instant. Whoever was being copied to when the power went
     /// may be torn: an old track that cannot be read suspends the pair.
     pub(super) torn: bool,
+    /// One of its volumes is on a drive that goes wrong.
+    pub(super) may_fail: bool,
+    /// It was seen suspended by that.
+    pub(super) failed: bool,
 }
 
 impl Known {
@@ -39,7 +43,7 @@ impl Known {
     }
 
     fn may_fail(&self) -> bool {
-        self.torn && self.status == PairStatus::CopyInProgress
+        self.may_fail || self.torn && self.status == PairStatus::CopyInProgress
     }
 
     /// Whether hosts may be refused at the secondary.

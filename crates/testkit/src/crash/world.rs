@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) report: CrashReport,
     /// Blocks of tracks of which something rotted, in whatever volume.
     rotten: BTreeSet<BlockNo>,
+    /// Volumes on a drive that goes wrong: their pairs may be suspended by that.
+    pub(super) failing: Vec<usize>,
     moment: u64,
     last_tag: u64,
 }
@@ -75,6 +77,7 @@ impl World {
             before: None,
             report: CrashReport::default(),
             rotten: BTreeSet::new(),
+            failing: Vec::new(),
             moment: 0,
             last_tag: 0,
         }
@@ -109,6 +112,50 @@ impl World {
             if let Some(known) = self.pairs.get_mut(&names) {
                 known.seen = pair.status;
             }
+        }
+    }
+
+    /// Pairs that a drive's failure has suspended hold nothing that anybody relies on.
+    pub(super) fn note_failures(&mut self, pairs: &[Pair]) {
+        let at = self.now();
+        for pair in pairs.iter().filter(|pair| pair.status == PairStatus::Suspended) {
+            let names = (number(pair.primary), number(pair.secondary));
+            let known = self.pairs.get_mut(&names).filter(|known| known.may_fail);
+            if let Some(known) = known.filter(|known| known.status != pair.status && !known.failed)
+            {
+                known.failed = true;
+                let status = known.status;
+                self.image_failed(names, status, (at, at));
+            }
+        }
+    }
+
+    /// A drive has lost something of a volume, and the unit says that its contents are undefined.
+    pub(super) fn contents_lost(&mut self, volume: usize) {
+        let at = self.now();
+        let any = vec![Value::Any; self.registers.of(volume).len()];
+        self.registers.put(volume, any, at, at);
+        self.images.forget(volume);
+    }
+
+    /// No drive goes wrong any more.
+    pub(super) fn all_works(&mut self) {
+        self.failing.clear();
+        self.pairs.values_mut().for_each(|known| known.may_fail = false);
+    }
+
+    /// A request was refused, and has changed nothing.
+    pub(super) fn refused(&mut self, request: RequestNo) {
+        let Pending { from, what, .. } = self.pending.remove(&request).expect("it was sent");
+        match &what {
+            What::Write { volume, .. } => {
+                self.registers.withdraw(*volume, from);
+                self.writes.retain(|write| write.from != from);
+            }
+            What::Command(asked) => self.not_accepted(asked, from),
+            What::Group(all) => all.iter().for_each(|asked| self.not_accepted(asked, from)),
+            What::Read { volume, .. } => drop(self.found.remove(volume)),
+            What::Flush { .. } => {}
         }
     }
 
@@ -214,20 +261,25 @@ impl World {
                 return Err(wrong_pair(asked.names, *was, known.map(|known| known.status)));
             }
             if known.is_some_and(|known| Some(known.status) != *was) {
-                failed.extend((*was == Some(PairStatus::Suspended)).then_some(asked.names));
+                let known = known.expect("it is there").status;
+                failed
+                    .extend((*was == Some(PairStatus::Suspended)).then_some((asked.names, known)));
             }
         }
         self.take_effect(all, (from, to));
-        failed.iter().for_each(|names| self.image_failed(*names, (from, to)));
+        failed.iter().for_each(|(names, was)| self.image_failed(*names, *was, (from, to)));
         self.all_durable(from);
         Ok(())
     }
 
     /// An image that could not be completed is nobody's any more.
-    fn image_failed(&mut self, names: Names, (from, to): (u64, u64)) {
-        let blocks = self.registers.of(names.1).len();
+    fn image_failed(&mut self, names: Names, was: PairStatus, (from, to): (u64, u64)) {
+        let any = vec![Value::Any; self.registers.of(names.1).len()];
         self.images.forget(names.1);
-        self.registers.put(names.1, vec![Value::Any; blocks], from, to);
+        if was == PairStatus::Restoring {
+            self.registers.put(names.0, any.clone(), from, to);
+        }
+        self.registers.put(names.1, any, from, to);
     }
 
     /// What accepted commands leave.
@@ -257,7 +309,10 @@ impl World {
                     let torn = !self.rotten.is_empty()
                         || asked.splits(*is)
                             && self.registers.image(asked.names.0, from, to).contains(&Value::Any);
-                    let known = Known { status: *status, seen: *status, quick, torn };
+                    let (status, (a, b)) = (*status, asked.names);
+                    let may_fail = self.failing.contains(&a) || self.failing.contains(&b);
+                    let (seen, failed) = (status, false);
+                    let known = Known { status, seen, quick, torn, may_fail, failed };
                     self.pairs.insert(asked.names, known);
                 }
             }
@@ -431,11 +486,11 @@ impl World {
             };
             known.seen = is;
             if is == PairStatus::Suspended && known.status != is {
-                failed.push(*names);
+                failed.push((*names, known.status));
                 known.status = is;
             }
         }
-        failed.iter().for_each(|names| self.image_failed(*names, (at, at)));
+        failed.iter().for_each(|(names, was)| self.image_failed(*names, *was, (at, at)));
         if let Some((names, status)) = found.first_key_value() {
             return Err(wrong_pair(*names, Some(*status), None));
         }
