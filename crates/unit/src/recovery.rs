@@ -108,6 +108,12 @@ pub enum RecoveryError {
         /// Its backing.
         backing: BackingId,
     },
+    /// The volumes of a pair have two shapes, or only one of them has payload.
+    #[error("the volumes of pair {pair} are not alike")]
+    Unlike {
+        /// The pair.
+        pair: PairId,
+    },
     /// The cache has slots for smaller tracks.
     #[error("volume {ldev} has tracks of {track_bytes} bytes, the cache slots of {slot_bytes}")]
     TrackTooLarge {

@@ -9,7 +9,7 @@ use diptych_cha::GroupName;
 use diptych_dka::Extent;
 use diptych_format::{BackingId, LdevId};
 use diptych_log::Sequence;
-use diptych_shared::{Change, SharedMemory, State, Volume};
+use diptych_shared::{Change, Pair, SharedMemory, State, Volume};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -133,6 +133,7 @@ impl Control {
     /// Gives all of it to the unit. Returns its volumes and pairs.
     pub(super) fn restore(&mut self, core: &Core) -> Result<State, RecoveryError> {
         let (state, ()) = self.shared.snapshot(|| ());
+        check_pairs(&state)?;
         for volume in state.volumes.iter().filter(|volume| !volume.metadata_only) {
             let Volume { ldev, backing, geometry, .. } = *volume;
             let (track_bytes, slot_bytes) = (geometry.track_bytes(), core.config.cache.track_bytes);
@@ -150,6 +151,20 @@ impl Control {
         core.scheduler.lock().schedules.restore(std::mem::take(&mut self.schedules));
         core.numbers_from(self.sequence, self.next_backing);
         Ok(state)
+    }
+}
+
+/// No command makes a pair of volumes of two shapes, or of one with payload and one without.
+fn check_pairs(state: &State) -> Result<(), RecoveryError> {
+    let volume = |ldev: LdevId| {
+        let found = state.volumes.binary_search_by_key(&ldev, |volume| volume.ldev);
+        found.ok().map(|index| &state.volumes[index])
+    };
+    let shape = |ldev| volume(ldev).map(|volume| (volume.geometry, volume.metadata_only));
+    let unlike = |pair: &&Pair| shape(pair.primary) != shape(pair.secondary);
+    match state.pairs.iter().find(unlike) {
+        Some(pair) => Err(RecoveryError::Unlike { pair: pair.id }),
+        None => Ok(()),
     }
 }
 
