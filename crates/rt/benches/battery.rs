@@ -12,12 +12,13 @@ use diptych_cha::{HostOp, HostReply};
 use diptych_dka::Groups;
 use diptych_format::{BLOCK_BYTES, BlockNo, Emulation, Geometry, LdevId};
 use diptych_rt::{DriveShape, OpenedUnit, Rt, RtConfig, UnitDir, UnitShape};
+use diptych_sync::atomic::{AtomicU64, Ordering};
+use diptych_sync::thread;
 use diptych_unit::{Durability, UnitConfig};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const WRITERS: u64 = 32;
@@ -33,7 +34,7 @@ const VOLUME: LdevId = LdevId::new(0, 0);
 /// How many writes a second threads make that each write their own part of something, in turn.
 fn per_second(write: impl Fn(u64) + Sync) -> f64 {
     let (count, begun) = (AtomicU64::new(0), Instant::now());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for writer in 0..WRITERS {
             let (count, write) = (&count, &write);
             scope.spawn(move || {

@@ -7,13 +7,13 @@
 )]
 
 use clap::{Parser, ValueEnum};
+use diptych_sync::atomic::{AtomicU64, Ordering};
+use diptych_sync::{Mutex, thread};
 use diptych_testkit::{CrashFlaw, CrashReport, Flaw, Storm, StormReport, run_crashes, run_storm};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Splits under load, or crashes, in virtual time; every block checked.
@@ -144,7 +144,7 @@ fn take_seeds(args: &Args, next: &AtomicU64, end: u64, all: &Mutex<Crashes>, bar
         }
         SEED.set(seed);
         let ended = run_crashes(seed, flaw, trace_max);
-        let mut all = all.lock().expect("nobody panics with it");
+        let mut all = all.lock();
         match ended {
             Ok(one) => all.report.add(&one),
             Err(found) => {
@@ -171,15 +171,16 @@ fn crashes(args: &Args, seeds: u64) -> Result<ExitCode, Box<dyn Error>> {
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("seed {}: {panic}", SEED.get());
     }));
-    let (next, all) = (AtomicU64::new(args.seed), Mutex::new(Crashes::default()));
+    let next = AtomicU64::new(args.seed);
+    let mut all = Mutex::new(Crashes::default());
     let end = args.seed + seeds;
-    let threads = std::thread::available_parallelism()?.get().min(seeds as usize);
-    std::thread::scope(|scope| {
+    let threads = thread::available_parallelism()?.get().min(seeds as usize);
+    thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| take_seeds(args, &next, end, &all, &bar));
         }
     });
-    let Crashes { report, wrong } = all.into_inner()?;
+    let Crashes { report, wrong } = std::mem::take(all.get_mut());
     bar.finish_and_clear();
     let (virtual_s, real_s) = (report.virtual_ns as f64 / 1e9, begun.elapsed().as_secs_f64());
     let CrashReport { seeds, kills, cuts, in_recovery, restarts, operations, writes, .. } = report;
