@@ -32,6 +32,18 @@ fn a_restore_keeps_nothing_from_the_level_below() {
     }
 }
 
+/// A slot that was written again while a checkpoint destaged it was left to nobody.
+#[test]
+fn what_a_checkpoint_had_in_hand_is_destaged() {
+    run(614_121..614_122);
+}
+
+/// A pair that waited for its primary to mean something again was not told of its format.
+#[test]
+fn a_format_lets_the_level_below_go_on() {
+    run(615_348..615_349);
+}
+
 #[test]
 fn a_unit_that_forgets_is_found_out() {
     for flaw in CrashFlaw::ALL {

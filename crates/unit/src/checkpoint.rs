@@ -54,8 +54,20 @@ impl Checkpointing {
 
 impl Drop for Checkpointing {
     fn drop(&mut self) {
-        self.core.scheduler.lock().checkpoint_ended();
-        self.core.checkpoint_asked.store(false, Ordering::Release);
+        let core = &self.core;
+        let asked = {
+            let mut scheduler = core.scheduler.lock();
+            scheduler.checkpoint_ended();
+            scheduler.destage_mark()
+        };
+        core.checkpoint_asked.store(false, Ordering::Release);
+        // What was written again while it was destaged here was nobody else's to destage meanwhile.
+        let offered = core.cache.needs_destage().offered_mark;
+        let is_asked =
+            |mark: u64| asked.is_some_and(|upto| mark <= upto) || core.cache.is_pressed();
+        if offered.is_some_and(is_asked) {
+            self.m.kick();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Mailbox;
 use crate::access::access;
-use crate::change::bringing;
+use crate::change::{activate_followers, bringing};
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
 use crate::host_write::{give_up_tracks, tracks_in_chunk};
@@ -31,6 +31,8 @@ pub(crate) async fn format(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(),
             _ => {}
         }
         family.change(Change::Undefined { ldev, undefined: false });
+        // Pairs that follow it may have waited for that.
+        activate_followers(m, core, family, ldev);
         Ok(())
     };
     let defined = core.shared.with_family(ldev, defined).map_err(no_volume)?;
