@@ -23,7 +23,7 @@ pub struct UnitConfig {
     pub cache: CacheConfig,
     /// Shared memory.
     pub limits: Limits,
-    /// The most secondaries of one primary.
+    /// The most secondaries of one primary, at most [`UnitConfig::SECONDARIES`].
     pub secondaries_max: usize,
     /// Whether a secondary must be reserved before it is paired.
     pub needs_reserve: bool,
@@ -79,13 +79,16 @@ pub struct UnitConfig {
 impl UnitConfig {
     /// 1 MiB: what is advertised to hosts as the transfer limit.
     pub const CHUNK_BLOCKS: u64 = 2048;
+    /// Secondaries that one primary can have: a host's write that needs its old track for all of them
+    /// asks for so much room in the log.
+    pub const SECONDARIES: usize = 16;
 
     /// A unit with `slots` cache slots of `track_bytes` bytes, everything else as usual.
     pub fn with_cache(slots: usize, track_bytes: usize) -> Self {
         Self {
             cache: CacheConfig::new(slots, track_bytes),
             limits: Limits::default(),
-            secondaries_max: 16,
+            secondaries_max: Self::SECONDARIES,
             needs_reserve: true,
             in_use_ns: 30_000_000_000,
             history_max: 100_000,
@@ -130,8 +133,11 @@ impl UnitConfig {
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(UnitError::Zero { setting });
         }
-        let (setting, asked, most) = ("chunk_blocks", self.chunk_blocks, Self::CHUNK_BLOCKS);
-        if asked > most {
+        let at_most = [
+            ("chunk_blocks", self.chunk_blocks, Self::CHUNK_BLOCKS),
+            ("secondaries_max", self.secondaries_max as u64, Self::SECONDARIES as u64),
+        ];
+        if let Some((setting, asked, most)) = at_most.into_iter().find(|(_, is, most)| is > most) {
             return Err(UnitError::TooMuch { setting, asked, most });
         }
         let (slows_at_percent, floor_at_percent) =

@@ -100,7 +100,8 @@ impl Journal {
     /// Sectors of the log that a job takes at most.
     fn sectors(&self, wanted: &Wanted) -> u64 {
         let Some(on) = &self.on else { return 0 };
-        let copy_head = record::copy_head_bytes(16, (on.track_bytes / 512) as u64);
+        let copy_head =
+            record::copy_head_bytes(UnitConfig::SECONDARIES, (on.track_bytes / 512) as u64);
         let mut sectors = 0;
         if wanted.records > 0 {
             let heads = HEADS_BYTES + wanted.records * record::DATA_HEAD_BYTES;

@@ -113,6 +113,17 @@ fn a_chunk_is_at_most_one_mebibyte() {
     assert_eq!(error.to_string(), "chunk_blocks must be at most 2048, not 2049");
 }
 
+/// What a host's write may have to copy ahead has room in the log.
+#[test]
+fn a_primary_has_sixteen_secondaries_at_most() {
+    let mut config = config(8);
+    config.secondaries_max = 16;
+    assert_eq!(made(config.clone()), Ok(()));
+    config.secondaries_max = 17;
+    let refused = UnitError::TooMuch { setting: "secondaries_max", asked: 17, most: 16 };
+    assert_eq!(made(config), Err(refused));
+}
+
 /// Times as long as can be mean never.
 #[test]
 fn the_longest_times_are_taken() {
