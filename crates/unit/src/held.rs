@@ -14,7 +14,7 @@ use diptych_sync::mutant;
 
 /// Bytes of the log that the records of a command for one pair take at most.
 const COMMAND_BYTES: usize = 4 * BLOCK_BYTES;
-/// The log's room is asked for no more pairs of a group than this.
+/// The log's room is asked for no more pairs of a group than this: a small log would never have more.
 const COMMAND_PAIRS_MAX: usize = 64;
 
 /// Why a claim, or room, was not had.
@@ -284,7 +284,8 @@ impl<'a> Room<'a> {
 
     /// Waits for room in the log alone, holding nothing. What is put meanwhile takes none of it: commands
     /// put their few records into what is kept free for them, and by holding as much of the hosts' room
-    /// they see to it that this is never used up between two checkpoints.
+    /// they wait where the log is full, so that one after another does not use that up between two
+    /// checkpoints. A group of more pairs than [`COMMAND_PAIRS_MAX`] may put more than it holds.
     pub(crate) async fn for_command(
         m: &'a Mailbox,
         core: &'a Core,
