@@ -38,6 +38,11 @@ pub enum HostOp {
         /// The volume.
         ldev: LdevId,
     },
+    /// Accept the contents of the volume as they are, where they are undefined: the operator says so.
+    AcceptContents {
+        /// The volume.
+        ldev: LdevId,
+    },
     /// Make every acknowledged write of the volume durable.
     Flush {
         /// The volume.
@@ -59,7 +64,10 @@ impl HostOp {
             Self::Write { .. } => OpKind::Write,
             Self::Unmap { .. } | Self::Format { .. } => OpKind::Unmap,
             Self::Flush { .. } => OpKind::Flush,
-            Self::Command(_) | Self::CreateAuto(_) | Self::Group(_) => OpKind::Command,
+            Self::Command(_)
+            | Self::CreateAuto(_)
+            | Self::Group(_)
+            | Self::AcceptContents { .. } => OpKind::Command,
         }
     }
 
@@ -70,7 +78,11 @@ impl HostOp {
             Self::Write { data, .. } => data.len() as u64,
             Self::Command(_) | Self::CreateAuto(_) => COMMAND_BLOCK_BYTES as u64,
             Self::Group(command) => (COMMAND_BLOCK_BYTES * command.pairs.len()) as u64,
-            Self::Read { .. } | Self::Unmap { .. } | Self::Format { .. } | Self::Flush { .. } => 0,
+            Self::Read { .. }
+            | Self::Unmap { .. }
+            | Self::Format { .. }
+            | Self::AcceptContents { .. }
+            | Self::Flush { .. } => 0,
         }
     }
 }

@@ -402,6 +402,7 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
         | HostOp::Write { ldev, .. }
         | HostOp::Unmap { ldev, .. }
         | HostOp::Format { ldev }
+        | HostOp::AcceptContents { ldev }
         | HostOp::Flush { ldev } => Some(*ldev),
         HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) => None,
     }

@@ -4,7 +4,7 @@
 use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
 use diptych_device::{Device, MemoryDrive, PowerCut};
 use diptych_dka::Drives;
-use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, SectorNo, Time};
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, SectorNo, Time, TrackNo};
 use diptych_log::{Log, LogConfig, LogId};
 use diptych_shared::{PairOptions, PairStatus, VolumeState};
 use diptych_sim::{Answered, Driver, Sim, SimConfig, fill_blocks};
@@ -245,8 +245,53 @@ fn a_damaged_log_is_not_trusted() {
     assert_eq!(recovered.lost, None);
     assert_eq!(status(&sim), Some(PairStatus::Suspended));
     sim.unit().release_volume(PRIMARY, sim.now()).unwrap();
-    sim.unit().accept_contents(PRIMARY, sim.now()).unwrap();
+    assert_eq!(answer(&mut sim, HostOp::AcceptContents { ldev: PRIMARY }), HostReply::Done);
     write(&mut sim, 0, 48, 9);
+}
+
+/// A copy has brought some tracks, which no flush has covered, and fails at a track that cannot be read.
+/// What the operator then accepts as the secondary's contents is what is there after a cut of power.
+#[test]
+fn contents_that_were_accepted_stay_as_they_are() {
+    const ROTTEN: u64 = 5;
+    let mut machine = Machine::new();
+    // Nothing settles, and the primary's first tracks are not in the cache any more.
+    machine.config.settle_delay_ns = 1_000_000_000_000;
+    machine.config.cache = UnitConfig::with_cache(16, TRACK_BLOCKS as usize * 512).cache;
+    let mut sim = machine.create();
+    for (ldev, seed) in [(PRIMARY, 1), (SECONDARY, 2)] {
+        let data = fill_blocks(seed, ALL.count());
+        for track in 0..TRACKS {
+            let at = (track * TRACK_BLOCKS * 512) as usize;
+            let data = data.slice(at..at + TRACK_BLOCKS as usize * 512);
+            let op = HostOp::Write { ldev, block: BlockNo(track * TRACK_BLOCKS), data };
+            assert_eq!(answer(&mut sim, op), HostReply::Done);
+        }
+        sim.run_until(sim.now() + 2 * machine.config.destage_delay_ns);
+    }
+    let home = sim.unit().home(sim.unit().volume(PRIMARY).unwrap().backing).unwrap();
+    let rot = IoSlice::new(&[0xA5; 512]);
+    machine.drives[0].write_at(home.place(TrackNo(ROTTEN)).data, &[rot]).unwrap();
+    let mut create = Command::new(CommandCode::Create, PRIMARY, SECONDARY);
+    create.and_copy = true;
+    create.options.lanes = 1;
+    // The volume is in use by a host until then.
+    sim.run_until(sim.now() + machine.config.in_use_ns);
+    let reply = answer(&mut sim, HostOp::Command(create));
+    assert!(matches!(reply, HostReply::Outcome(Outcome::Accepted { .. })), "{reply:?}");
+    sim.run_until(sim.now() + 1_000_000_000);
+    assert_eq!(status(&sim), Some(PairStatus::Suspended));
+    command(&mut sim, CommandCode::Delete, PairOptions::default());
+    assert!(sim.unit().volume(SECONDARY).unwrap().undefined);
+    let brought = (ROTTEN * TRACK_BLOCKS * 512) as usize;
+    let accepted = read(&mut sim, SECONDARY);
+    assert!(accepted[..brought] == fill_blocks(1, ALL.count())[..brought], "some was copied");
+    assert_eq!(answer(&mut sim, HostOp::AcceptContents { ldev: SECONDARY }), HostReply::Done);
+    drop(sim);
+    machine.cut();
+    let (mut sim, _) = machine.open();
+    assert!(!sim.unit().volume(SECONDARY).unwrap().undefined);
+    assert!(read(&mut sim, SECONDARY) == accepted);
 }
 
 /// The drive of one volume takes nothing any more: the log goes on for the other, and nothing is lost.

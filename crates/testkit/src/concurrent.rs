@@ -80,11 +80,7 @@ impl Storm {
             },
             Action::Group(group) => HostOp::Group(group.command(&self.pairs())),
             Action::Format(volume) => HostOp::Format { ldev: ldev(volume) },
-            Action::Accept(volume) => {
-                let now = self.hand.now();
-                self.hand.unit().accept_contents(ldev(volume), now).expect("a volume");
-                return Ok(());
-            }
+            Action::Accept(volume) => HostOp::AcceptContents { ldev: ldev(volume) },
             Action::Reserve(volume, reserved) => {
                 // Refused for a volume in a pair, which is as good here.
                 let (Ok(()) | Err(_)) = self.hand.unit().set_reserved(
@@ -326,7 +322,10 @@ impl Storm {
                 let of_pair = |pair: &(LdevId, LdevId)| effects_of_command(&group.of_pair(*pair));
                 group.pairs.iter().flat_map(of_pair).collect()
             }
-            HostOp::Read { .. } | HostOp::Flush { .. } | HostOp::CreateAuto(_) => Vec::new(),
+            HostOp::Read { .. }
+            | HostOp::Flush { .. }
+            | HostOp::AcceptContents { .. }
+            | HostOp::CreateAuto(_) => Vec::new(),
         }
     }
 }

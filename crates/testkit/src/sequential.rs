@@ -73,10 +73,11 @@ impl Storm {
                 self.compare_reply(found, done_or_failed(expected))
             }
             Action::Accept(volume) => {
-                let now = self.hand.now();
-                let done = self.hand.unit().accept_contents(ldev(volume), now).is_ok();
-                assert_eq!(done, self.model.accept_contents(ldev(volume)), "{action:?}");
-                self.observe(None)
+                let ldev = ldev(volume);
+                let found = self.run(HostOp::AcceptContents { ldev }, None)?;
+                let there = self.model.accept_contents(ldev);
+                let expected = there.then_some(()).ok_or(HostError::NoVolume { ldev });
+                self.compare_reply(found, done_or_failed(expected))
             }
             Action::Reserve(volume, reserved) => {
                 let done = self

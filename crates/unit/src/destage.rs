@@ -11,7 +11,7 @@ use crate::{Effect, Event, Wakes};
 use diptych_cache::{Cache, CacheError, Destage, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{self as dka, TrackWrite, write_track};
-use diptych_format::{Answer, LdevId, Need, TrackNo, Wait};
+use diptych_format::{Answer, BackingId, LdevId, Need, TrackNo, Wait};
 use diptych_shared::{Change, FamilyState, Volume, VolumeState};
 use diptych_sync::{Arc, mutant};
 
@@ -209,6 +209,16 @@ pub(crate) async fn flush(m: &Mailbox, core: &Core, ldev: LdevId) -> Result<(), 
     if core.journal.is_on() {
         return core.journal.commit(m).await.map_err(|error| error.host_error(ldev));
     }
+    to_drive(m, core, ldev, backing).await
+}
+
+/// Destages what is dirty of a backing now, and flushes its drive.
+pub(crate) async fn to_drive(
+    m: &Mailbox,
+    core: &Core,
+    ldev: LdevId,
+    backing: BackingId,
+) -> Result<(), HostError> {
     let upto = core.cache.dirty_mark();
     core.scheduler.lock().destage_upto(upto);
     m.kick();

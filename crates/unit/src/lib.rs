@@ -52,6 +52,7 @@
 //! # Ok::<(), diptych_unit::UnitError>(())
 //! ```
 
+mod accept;
 mod access;
 mod change;
 mod changed;

@@ -1,5 +1,6 @@
 //! The control unit 102: what a driver and an operator see of it.
 
+use crate::accept::accept_contents;
 use crate::changed::{self, Changed, ChangedQuery};
 use crate::checkpoint::{Checkpointing, make_checkpoint};
 use crate::commands::{command, create_auto, group};
@@ -165,26 +166,6 @@ impl Unit {
 
     fn record_of_volume(&self, at: Time, ldev: LdevId, message: Message) {
         self.core.record(HistoryEntry::new(at, message).of_volume(ldev));
-    }
-
-    /// Accepts the contents of a volume as they are, where they are undefined. The driver asks
-    /// [`Unit::due`] afterwards.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such volume.
-    pub fn accept_contents(&self, ldev: LdevId, now: Time) -> Result<(), UnitError> {
-        let undefined = false;
-        self.core.shared.with_family(ldev, |family| {
-            family.change(Change::Undefined { ldev, undefined });
-            // Pairs that follow it may have waited for that.
-            let mut scheduler = self.core.scheduler.lock();
-            for pair in family.pairs_of_primary(ldev) {
-                scheduler.activate(pair.id);
-            }
-        })?;
-        self.record_of_volume(now, ldev, Message::ContentsAccepted);
-        Ok(self.core.journal.commit_now()?)
     }
 
     /// Sets or resets the reserve attribute (Fig. 11A: 1516).
@@ -424,6 +405,7 @@ async fn serve(m: JobMailbox, core: Arc<Core>, op: HostOp) -> HostReply {
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
         HostOp::Format { ldev } => Box::pin(format(m, core, ldev)).await,
+        HostOp::AcceptContents { ldev } => Box::pin(accept_contents(m, core, ldev)).await,
         HostOp::Flush { ldev } => Box::pin(flush(m, core, ldev)).await,
     };
     let done = match done {

@@ -338,12 +338,9 @@ impl Lives {
     fn be_quiet(&mut self) -> Ended {
         for volume in self.sim().unit().volumes() {
             if volume.undefined && self.rng.bool() {
-                let sim = self.sim();
-                let accepted = sim.unit().accept_contents(volume.ldev, sim.now());
-                sim.ask_due();
-                if accepted.is_err() {
-                    return Ok(Next::Off);
-                }
+                // All that was answered is durable with it.
+                let what = What::Flush { volume: usize::from(volume.ldev.ldev) };
+                self.send(0, what, HostOp::AcceptContents { ldev: volume.ldev });
             }
         }
         while self.sim().advance() {
@@ -351,6 +348,7 @@ impl Lives {
                 return Ok(Next::Off);
             }
         }
+        self.answers(|_, _| ())?;
         let sim = self.sim();
         let open = sim.open_requests() + sim.waiting_jobs() + sim.busy_jobs();
         if open + sim.unit().cache_counts().dirty_slots > 0 {

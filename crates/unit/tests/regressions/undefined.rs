@@ -1,11 +1,10 @@
 //! Contents that are undefined, and each way out.
 
 use crate::bench::{Bench, TRACKS, command, config, tracks};
-use diptych_cha::{CommandCode, HostOp, HostReply, Outcome, Refusal};
+use diptych_cha::{CommandCode, HostError, HostOp, HostReply, Outcome, Refusal};
 use diptych_format::Time;
 use diptych_shared::{MapName, PairStatus};
 use diptych_testkit::ldev;
-use diptych_unit::UnitError;
 
 /// Volume 1 was the secondary of 0, and the pair was deleted before its copy had ended.
 fn undefined() -> Bench {
@@ -36,9 +35,10 @@ fn hosts_may_use_it() {
 #[test]
 fn the_operator_accepts_it() {
     let mut bench = undefined();
-    let unit = bench.unit();
-    unit.accept_contents(ldev(1), Time::ZERO).expect("a volume");
-    assert!(matches!(unit.accept_contents(ldev(9), Time::ZERO), Err(UnitError::Shared(_))));
+    assert_eq!(bench.run(HostOp::AcceptContents { ldev: ldev(1) }), HostReply::Done);
+    let nobody = HostOp::AcceptContents { ldev: ldev(9) };
+    let no_volume = HostReply::Failed(HostError::NoVolume { ldev: ldev(9) });
+    assert_eq!(bench.run(nobody), no_volume);
     assert_eq!(bench.read(1, 0, 4), Ok(vec![2; 4]));
     defined(&mut bench);
 }

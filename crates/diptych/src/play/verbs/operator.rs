@@ -214,8 +214,7 @@ impl Act for Format {
 
 impl Act for Accept {
     fn carry_out(&self, stage: &mut Stage) -> Result<Happened, PlayError> {
-        let done = stage.unit().accept_contents(self.accept.0, stage.now());
-        Ok(Answer::of_operator(done).into())
+        Ok(Answer::of(&stage.ask(HostOp::AcceptContents { ldev: self.accept.0 })?).into())
     }
 
     fn default_expect(&self) -> Option<Expect> {

@@ -12,7 +12,7 @@ use crate::crash::layout::Layout;
 use crate::crash::world::{Pending, What, World, read_all};
 use crate::crash::wrong::CrashWrong;
 use crate::{Setup, Violation, ldev};
-use diptych_cha::{CommandCode, HostOp};
+use diptych_cha::{CommandCode, HostOp, HostReply};
 use diptych_format::{BlockRange, Geometry, LdevId, TrackNo};
 use diptych_log::{Log, LogConfig, LogId};
 use diptych_shared::{PairStatus, VolumeState};
@@ -371,8 +371,11 @@ impl Run {
         let sim = self.sim();
         let mut again = Vec::new();
         for volume in sim.unit().volumes().iter().filter(|volume| volume.undefined) {
-            let accepted = sim.unit().accept_contents(volume.ldev, sim.now());
-            accepted.expect("the volume is there");
+            let accept = HostOp::AcceptContents { ldev: volume.ldev };
+            let request = sim.submit(sim.now(), accept).expect("few requests");
+            sim.run_to_end();
+            let answered = sim.take_answer(request).expect("all ended");
+            assert_eq!(answered.reply, HostReply::Done, "the drives are good again");
             let written = sim.unit().pairs().iter().all(|pair| pair.secondary != volume.ldev);
             again.extend(written.then_some(Ask::Write(usize::from(volume.ldev.ldev), 0, ALL)));
         }
