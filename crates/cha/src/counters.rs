@@ -59,7 +59,8 @@ impl ChannelCounters {
         let kind = match reply {
             HostReply::Data(_) => OpKind::Read,
             HostReply::Outcome(_) | HostReply::Group(_) => OpKind::Command,
-            HostReply::Done => return,
+            HostReply::Done | HostReply::Miscompare { .. } => return,
+            HostReply::Allocation(_) | HostReply::Volume(_) => OpKind::Describe,
             HostReply::Failed(_) => return count(&self.failed, 1),
         };
         count(&self.by_kind[kind as usize].bytes_out, reply.host_bytes_out());
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn kinds_are_places_in_a_table() {
-        assert_eq!(OpKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4]);
+        assert_eq!(OpKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]
@@ -169,7 +170,17 @@ mod tests {
         let blocks = BlockRange::new(BlockNo(0), 8);
         let data = Bytes::from_static(&[0; 4096]);
         check(&HostOp::Read { ldev: LDEV, blocks }, OpKind::Read, 0);
-        check(&HostOp::Write { ldev: LDEV, block: BlockNo(0), data }, OpKind::Write, 4096);
+        check(
+            &HostOp::Write { ldev: LDEV, block: BlockNo(0), data: data.clone() },
+            OpKind::Write,
+            4096,
+        );
+        let (ldev, block, expected) = (LDEV, BlockNo(0), data.clone());
+        let op = HostOp::CompareAndWrite { ldev, block, expected, data: data.clone() };
+        check(&op, OpKind::Write, 2 * 4096);
+        check(&HostOp::OrWrite { ldev, block, data: data.clone() }, OpKind::Write, 4096);
+        check(&HostOp::Allocation { ldev, blocks }, OpKind::Describe, 0);
+        check(&HostOp::Describe { ldev }, OpKind::Describe, 0);
         check(&HostOp::Unmap { ldev: LDEV, blocks }, OpKind::Unmap, 0);
         check(&HostOp::Flush { ldev: LDEV }, OpKind::Flush, 0);
         let command = Command::new(CommandCode::Create, LDEV, LdevId::new(0, 2));
@@ -183,6 +194,7 @@ mod tests {
         }
         check(&HostReply::Data(Bytes::from_static(&[0; 512])), 512);
         check(&HostReply::Done, 0);
+        check(&HostReply::Miscompare { at_bytes: 7 }, 0);
         check(&HostReply::Outcome(Outcome::Nothing { met: None }), 40);
         check(&HostReply::Failed(HostError::NoRoom), 0);
     }

@@ -49,6 +49,7 @@ fn host_errors() -> Vec<HostError> {
         HostError::NoVolume { ldev: LDEV },
         HostError::OutOfRange { ldev: LDEV, blocks, block_count: 4_806_720 },
         HostError::NotWholeBlocks { bytes: 1_000 },
+        HostError::NotAsMany { expected_bytes: 512, data_bytes: 1_024 },
         access(Tried::Read, Forbidden::Secondary(PairStatus::PairedNotCopied)),
         access(Tried::Write, Forbidden::Reserved),
         access(Tried::Write, Forbidden::Blocked),
@@ -145,6 +146,7 @@ fn host_errors_say() {
     NoVolume              volume 00:1A does not exist
     OutOfRange            blocks 4806716..4806724 reach past the end of volume 00:1A, which has 4806720
     NotWholeBlocks        1000 bytes are not a whole number of 512-byte blocks
+    NotAsMany             512 bytes are compared and 1024 written: not as many
     Access                volume 00:1A may not be read now: it is the secondary of a pair that is paired and not copied
     Access                volume 00:1A may not be written now: it is reserved
     Access                volume 00:1A may not be written now: it is blocked
@@ -230,8 +232,9 @@ fn no_error_is_left_out() {
         HostError::Stopping => 9,
         HostError::TooLarge { .. } => 10,
         HostError::Busy => 11,
+        HostError::NotAsMany { .. } => 12,
     });
-    assert_eq!(failed, (1 << 12) - 1);
+    assert_eq!(failed, (1 << 13) - 1);
     let wire = kinds(&wire_errors(), |error| match error {
         WireError::TooShort { .. } => 0,
         WireError::Magic { .. } => 1,

@@ -7,6 +7,7 @@
 //! | type | meaning |
 //! |---|---|
 //! | [`HostOp`], [`HostReply`], [`HostError`] | what a host asks, whatever protocol it came by |
+//! | [`AllocatedRun`], [`VolumeFacts`] | what is told of a volume beside its blocks |
 //! | [`Command`], [`CreateAuto`], [`Outcome`], [`Refusal`] | pair commands and what they come to (Figs. 2, 8) |
 //! | [`CommandBlock`], [`OutcomeBlock`] | their bytes: code 701, primary 702, secondary 703, ... |
 //! | [`PortId`], [`Lun`], [`LuPath`], [`LuMap`] | ports and the volumes behind them (Fig. 11A) |
@@ -46,6 +47,7 @@ mod counters;
 mod error;
 #[cfg(test)]
 mod error_texts;
+mod facts;
 mod group;
 mod lu_map;
 mod lu_path;
@@ -59,6 +61,7 @@ pub use command::{Command, CommandCode, CreateAuto, Outcome, Refusal, Who};
 pub use command_block::{COMMAND_BLOCK_BYTES, CommandBlock};
 pub use counters::{ChannelCounters, ChannelSnapshot, Traffic};
 pub use error::{LuError, NameError, RequestError};
+pub use facts::{ALLOCATION_RUNS_MAX, AllocatedRun, VolumeFacts};
 pub use group::{GroupCommand, GroupName, GroupOutcome, GroupedPair};
 pub use lu_map::LuMap;
 pub use lu_path::{LuPath, Lun};

@@ -1,7 +1,8 @@
 //! What a host asks of the control unit, whatever protocol it came by.
 
 use crate::{
-    COMMAND_BLOCK_BYTES, Command, CreateAuto, GroupCommand, GroupOutcome, OUTCOME_BLOCK_BYTES,
+    AllocatedRun, COMMAND_BLOCK_BYTES, Command, CreateAuto, GroupCommand, GroupOutcome,
+    OUTCOME_BLOCK_BYTES, VolumeFacts,
 };
 use bytes::Bytes;
 use diptych_format::{BlockNo, BlockRange, LdevId};
@@ -26,6 +27,27 @@ pub enum HostOp {
         /// Whole blocks of 512 bytes.
         data: Bytes,
     },
+    /// Write blocks if they hold what is expected, in one step: nothing comes between. At most one
+    /// chunk of 1 MiB.
+    CompareAndWrite {
+        /// The volume.
+        ldev: LdevId,
+        /// The first block.
+        block: BlockNo,
+        /// What the blocks must hold: as many bytes as there are of data.
+        expected: Bytes,
+        /// Whole blocks of 512 bytes.
+        data: Bytes,
+    },
+    /// Set bits: the blocks hold what they held, or data. Each chunk of at most 1 MiB in one step.
+    OrWrite {
+        /// The volume.
+        ldev: LdevId,
+        /// The first block.
+        block: BlockNo,
+        /// Whole blocks of 512 bytes.
+        data: Bytes,
+    },
     /// Give blocks up: they read zero afterwards, whole tracks lose their storage.
     Unmap {
         /// The volume.
@@ -40,6 +62,18 @@ pub enum HostOp {
     },
     /// Accept the contents of the volume as they are, where they are undefined: the operator says so.
     AcceptContents {
+        /// The volume.
+        ldev: LdevId,
+    },
+    /// Say which of these blocks have storage.
+    Allocation {
+        /// The volume.
+        ldev: LdevId,
+        /// Which blocks.
+        blocks: BlockRange,
+    },
+    /// Say what the volume is, and what a host may do with it now.
+    Describe {
         /// The volume.
         ldev: LdevId,
     },
@@ -61,8 +95,11 @@ impl HostOp {
     pub const fn kind(&self) -> OpKind {
         match self {
             Self::Read { .. } => OpKind::Read,
-            Self::Write { .. } => OpKind::Write,
+            Self::Write { .. } | Self::CompareAndWrite { .. } | Self::OrWrite { .. } => {
+                OpKind::Write
+            }
             Self::Unmap { .. } | Self::Format { .. } => OpKind::Unmap,
+            Self::Allocation { .. } | Self::Describe { .. } => OpKind::Describe,
             Self::Flush { .. } => OpKind::Flush,
             Self::Command(_)
             | Self::CreateAuto(_)
@@ -75,7 +112,8 @@ impl HostOp {
     /// block of a command. What a protocol wraps around them is not counted.
     pub fn host_bytes_in(&self) -> u64 {
         match self {
-            Self::Write { data, .. } => data.len() as u64,
+            Self::Write { data, .. } | Self::OrWrite { data, .. } => data.len() as u64,
+            Self::CompareAndWrite { expected, data, .. } => (expected.len() + data.len()) as u64,
             Self::Command(_) | Self::CreateAuto(_) => COMMAND_BLOCK_BYTES as u64,
             Self::Group(command) => (COMMAND_BLOCK_BYTES * command.pairs.len()) as u64,
             Self::Read { .. }
@@ -83,6 +121,7 @@ impl HostOp {
             | Self::Format { .. }
             | Self::AcceptContents { .. }
             | Self::Flush { .. } => 0,
+            Self::Allocation { .. } | Self::Describe { .. } => 0,
         }
     }
 }
@@ -100,11 +139,14 @@ pub enum OpKind {
     Flush,
     /// Pair commands.
     Command,
+    /// Questions about a volume: they carry no data.
+    Describe,
 }
 
 impl OpKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Unmap, Self::Flush, Self::Command];
+    pub const ALL: [Self; 6] =
+        [Self::Read, Self::Write, Self::Unmap, Self::Flush, Self::Command, Self::Describe];
 
     /// The word of the kind.
     pub const fn name(self) -> &'static str {
@@ -114,6 +156,7 @@ impl OpKind {
             Self::Unmap => "unmap",
             Self::Flush => "flush",
             Self::Command => "command",
+            Self::Describe => "describe",
         }
     }
 }
@@ -131,6 +174,17 @@ pub enum HostReply {
     Data(Bytes),
     /// The change, or the flush, is done.
     Done,
+    /// A compare and write found something else, and changed nothing.
+    Miscompare {
+        /// Bytes from the first block of the request to the first byte that differs.
+        at_bytes: u64,
+    },
+    /// Which blocks have storage: runs in turn with and without, from the first block asked for on.
+    /// At most [`ALLOCATION_RUNS_MAX`](crate::ALLOCATION_RUNS_MAX); the last may end before what was
+    /// asked for does.
+    Allocation(Vec<AllocatedRun>),
+    /// What the volume is.
+    Volume(VolumeFacts),
     /// What a pair command came to.
     Outcome(crate::Outcome),
     /// What a group command came to.
@@ -150,7 +204,8 @@ impl HostReply {
                 (OUTCOME_BLOCK_BYTES * pairs.len()) as u64
             }
             Self::Group(_) => OUTCOME_BLOCK_BYTES as u64,
-            Self::Done | Self::Failed(_) => 0,
+            Self::Done | Self::Miscompare { .. } | Self::Failed(_) => 0,
+            Self::Allocation(_) | Self::Volume(_) => 0,
         }
     }
 }
@@ -180,6 +235,14 @@ pub enum HostError {
     NotWholeBlocks {
         /// Bytes handed in.
         bytes: usize,
+    },
+    /// A compare and write that compares fewer or more bytes than it writes.
+    #[error("{expected_bytes} bytes are compared and {data_bytes} written: not as many")]
+    NotAsMany {
+        /// Bytes to compare.
+        expected_bytes: usize,
+        /// Bytes to write.
+        data_bytes: usize,
     },
     /// The pair's status keeps hosts off its secondary, or the volume is reserved.
     #[error("volume {ldev} may not be {tried} now: {why}")]

@@ -400,9 +400,13 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
     match op {
         HostOp::Read { ldev, .. }
         | HostOp::Write { ldev, .. }
+        | HostOp::CompareAndWrite { ldev, .. }
+        | HostOp::OrWrite { ldev, .. }
         | HostOp::Unmap { ldev, .. }
         | HostOp::Format { ldev }
         | HostOp::AcceptContents { ldev }
+        | HostOp::Allocation { ldev, .. }
+        | HostOp::Describe { ldev }
         | HostOp::Flush { ldev } => Some(*ldev),
         HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) => None,
     }

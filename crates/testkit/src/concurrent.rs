@@ -2,10 +2,11 @@
 //! what the history of overlapping operations allows.
 
 use crate::history::{Effect, History};
+use crate::modify::{chunk_of, compare_and_write, expected};
 use crate::sequential::tags_of;
 use crate::{Action, ByHand, Choices, Program, Tag, Violation, ldev};
 use diptych_cha::{Command, CommandCode, CreateAuto, GroupOutcome, HostOp, HostReply, Outcome};
-use diptych_format::{BlockRange, LdevId, OwnerId};
+use diptych_format::{BlockNo, BlockRange, LdevId, OwnerId};
 use diptych_shared::PairStatus;
 use std::collections::BTreeMap;
 
@@ -65,6 +66,16 @@ impl Storm {
                 HostOp::Write { ldev: ldev(volume), block: blocks.start, data }
             }
             Action::Read(volume, blocks) => HostOp::Read { ldev: ldev(volume), blocks },
+            Action::CompareAndWrite(volume, blocks, guess) => {
+                let (ldev, blocks) = (ldev(volume), chunk_of(blocks, self.chunk_blocks));
+                let held: Vec<Tag> = blocks.iter().map(|b| self.seems(ldev, b)).collect();
+                compare_and_write(ldev, blocks, expected(&held, blocks, guess), tag)
+            }
+            // No bits: what another writes meanwhile would be lost if this were not one step.
+            Action::OrWrite(volume, blocks) => {
+                let data = Tag::ZERO.data(blocks);
+                HostOp::OrWrite { ldev: ldev(volume), block: blocks.start, data }
+            }
             Action::Unmap(volume, blocks) => HostOp::Unmap { ldev: ldev(volume), blocks },
             Action::Flush(volume) => HostOp::Flush { ldev: ldev(volume) },
             Action::Command { .. } => {
@@ -131,6 +142,14 @@ impl Storm {
         volumes.find(|volume| volume.reserved && !paired(volume.ldev)).map(|volume| volume.ldev)
     }
 
+    /// One of the tags that a read of the block could give now.
+    fn seems(&mut self, ldev: LdevId, block: BlockNo) -> Tag {
+        let now = self.history.now();
+        let allowed = self.history.allowed(ldev, block, now, now).tags;
+        let no = self.choices.one_of(allowed.len().max(1));
+        allowed.into_iter().nth(no).unwrap_or(Tag::ZERO)
+    }
+
     fn submit(&mut self, op: HostOp, tag: Tag) {
         let from = self.history.now();
         for (volume, effect) in self.effects_of(&op, tag) {
@@ -169,6 +188,16 @@ impl Storm {
                 let to = self.history.now();
                 let found = tags_of(*ldev, blocks.start, &data)?;
                 return self.history.check_read(*ldev, blocks.start, &found, from, to);
+            }
+            (HostOp::CompareAndWrite { ldev, .. }, HostReply::Miscompare { .. }) => {
+                self.history.settle_under_way(*ldev, from);
+            }
+            (HostOp::CompareAndWrite { ldev, block, expected, .. }, HostReply::Done) => {
+                let held = tags_of(*ldev, *block, expected)?;
+                self.history.settle_under_way(*ldev, from);
+                let to = self.history.now();
+                self.history.check_read(*ldev, *block, &held, from, to)?;
+                self.history.ended_all(&self.effects_of(op, tag), from, true);
             }
             (HostOp::Write { .. } | HostOp::Unmap { .. } | HostOp::Format { .. }, reply) => {
                 // The first chunks of one that failed may have been before what forbids the others.
@@ -229,7 +258,8 @@ impl Storm {
         self.hand.cancel(id);
         let (op, tag, from) = self.in_flight.remove(&id).expect("it was submitted");
         let effects = self.effects_of(&op, tag);
-        if matches!(op, HostOp::Write { .. } | HostOp::Unmap { .. } | HostOp::Format { .. }) {
+        let writes = matches!(op, HostOp::Write { .. } | HostOp::CompareAndWrite { .. });
+        if writes || matches!(op, HostOp::Unmap { .. } | HostOp::Format { .. }) {
             return self.history.ended_all(&effects, from, false);
         }
         // A command does all it does in the step that answers it.
@@ -308,7 +338,8 @@ impl Storm {
     /// What an operation may do to the contents of volumes.
     fn effects_of(&self, op: &HostOp, tag: Tag) -> Vec<(LdevId, Effect)> {
         match op {
-            HostOp::Write { ldev, block, data } => {
+            HostOp::Write { ldev, block, data }
+            | HostOp::CompareAndWrite { ldev, block, data, .. } => {
                 let count = (data.len() / diptych_format::BLOCK_BYTES) as u64;
                 vec![(*ldev, Effect::Write(BlockRange::new(*block, count), tag))]
             }
@@ -326,6 +357,9 @@ impl Storm {
             | HostOp::Flush { .. }
             | HostOp::AcceptContents { .. }
             | HostOp::CreateAuto(_) => Vec::new(),
+            // Those of a storm have no bits.
+            HostOp::OrWrite { .. } => Vec::new(),
+            HostOp::Allocation { .. } | HostOp::Describe { .. } => Vec::new(),
         }
     }
 }

@@ -65,6 +65,7 @@ mod images;
 #[cfg(not(any(diptych_loom, diptych_shuttle)))] // real processes
 mod kill;
 mod model;
+mod modify;
 mod program;
 mod replay;
 mod search;
@@ -90,7 +91,7 @@ pub use images::{
 #[cfg(not(any(diptych_loom, diptych_shuttle)))]
 pub use kill::{KillConfig, KillError, KillReport, Life, Wrong as KillWrong, live, run_kills};
 pub use model::{Content, Expected, ExpectedGroup, Model, UnderWay};
-pub use program::{Action, Extras, Group, Program, Target, programs};
+pub use program::{Action, Extras, Group, Guess, Program, Target, programs};
 pub use replay::{Failure, SEED_VARIABLE, run_programs};
 pub use search::{BrokenRule, SearchConfig, SearchReport, SearchTrace, search};
 pub use sequential::run_sequential;

@@ -154,6 +154,64 @@ impl Model {
         Ok(())
     }
 
+    /// What these blocks hold, whether a host may read them or not; `None` if there are no such blocks.
+    pub fn content(&self, ldev: LdevId, blocks: BlockRange) -> Option<&[Content]> {
+        self.volumes.get(&ldev)?.content.get(range(blocks))
+    }
+
+    /// A host's compare and write: the first byte that differs from `expected`, or else every block of
+    /// the range gets the tag. Tracks are brought to be compared.
+    ///
+    /// # Errors
+    ///
+    /// As the unit's.
+    ///
+    /// # Panics
+    ///
+    /// If nobody may tell what the blocks hold.
+    pub fn compare_and_write(
+        &mut self,
+        ldev: LdevId,
+        blocks: BlockRange,
+        expected: &[u8],
+        tag: Tag,
+    ) -> Result<Option<u64>, HostError> {
+        let volume = self.request(ldev, blocks, Tried::Write)?;
+        let geometry = volume.geometry;
+        let data = |(content, block): (&Content, BlockNo)| match content {
+            Content::Tag(tag) => tag.block(block),
+            Content::Unknown => panic!("block {block} of volume {ldev} is not known"),
+        };
+        let held = volume.content[range(blocks)].iter().zip(blocks.iter()).flat_map(data);
+        let differs = held.zip(expected).position(|(held, byte)| held != *byte);
+        match differs {
+            Some(_) => geometry.tracks_of(blocks).iter().for_each(|track| self.bring(ldev, track)),
+            None => self.change(ldev, blocks, tag),
+        }
+        Ok(differs.map(|at| at as u64))
+    }
+
+    /// A host's OR write of this tag to blocks of zeros, and of zeros to the others.
+    ///
+    /// # Errors
+    ///
+    /// As the unit's.
+    pub fn or_write(
+        &mut self,
+        ldev: LdevId,
+        blocks: BlockRange,
+        tag: Tag,
+    ) -> Result<(), HostError> {
+        let held = self.request(ldev, blocks, Tried::Write)?.content[range(blocks)].to_vec();
+        self.change(ldev, blocks, tag);
+        if let Some(volume) = self.volumes.get_mut(&ldev) {
+            let stays = |held: &Content| *held != Content::Tag(Tag::ZERO);
+            let content = volume.content[range(blocks)].iter_mut().zip(held);
+            content.filter(|(_, held)| stays(held)).for_each(|(now, held)| *now = held);
+        }
+        Ok(())
+    }
+
     fn change(&mut self, ldev: LdevId, blocks: BlockRange, tag: Tag) {
         let geometry = self.volumes[&ldev].geometry;
         for track in geometry.tracks_of(blocks).iter() {

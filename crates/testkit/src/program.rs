@@ -43,6 +43,10 @@ pub enum Action {
     Write(u8, BlockRange),
     /// A host reads blocks.
     Read(u8, BlockRange),
+    /// A host writes blocks if they hold what they seem to hold, or seem to but for one byte.
+    CompareAndWrite(u8, BlockRange, Guess),
+    /// A host sets bits in blocks.
+    OrWrite(u8, BlockRange),
     /// A host gives blocks up.
     Unmap(u8, BlockRange),
     /// A host flushes a volume.
@@ -78,6 +82,15 @@ pub enum Action {
     Settle,
     /// Nothing is under way nor dirty, and somebody looks at the drives.
     Look,
+}
+
+/// What a compare and write expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// What the blocks seem to hold.
+    Right,
+    /// The same, but for this byte, modulo how many there are.
+    WrongAt(usize),
 }
 
 /// What a command has beyond its options; see [`Command`].
@@ -158,6 +171,10 @@ impl fmt::Display for Action {
         match *self {
             Self::Write(volume, blocks) => write!(f, "write {volume} blocks {blocks}"),
             Self::Read(volume, blocks) => write!(f, "read {volume} blocks {blocks}"),
+            Self::CompareAndWrite(volume, blocks, guess) => {
+                write!(f, "compare and write {volume} blocks {blocks}, {guess:?}")
+            }
+            Self::OrWrite(volume, blocks) => write!(f, "or {volume} blocks {blocks}"),
             Self::Unmap(volume, blocks) => write!(f, "unmap {volume} blocks {blocks}"),
             Self::Flush(volume) => write!(f, "flush {volume}"),
             Self::Command { code, target, options, extras } => {
@@ -234,7 +251,12 @@ pub fn programs(length_max: usize) -> impl Strategy<Value = Program> {
 impl Action {
     /// The same for tracks of one block.
     fn narrow(&mut self) {
-        if let Self::Write(_, blocks) | Self::Read(_, blocks) | Self::Unmap(_, blocks) = self {
+        if let Self::Write(_, blocks)
+        | Self::Read(_, blocks)
+        | Self::CompareAndWrite(_, blocks, _)
+        | Self::OrWrite(_, blocks)
+        | Self::Unmap(_, blocks) = self
+        {
             let start = blocks.start.0 / BLOCKS_PER_TRACK;
             let end = blocks.end.0.div_ceil(BLOCKS_PER_TRACK);
             *blocks = BlockRange { start: BlockNo(start), end: BlockNo(end) };
@@ -262,6 +284,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         24 => (volume(), request()).prop_map(|(v, b)| Action::Write(v, b)),
         12 => (volume(), request()).prop_map(|(v, b)| Action::Read(v, b)),
+        4 => (volume(), request(), guess()).prop_map(|(v, b, g)| Action::CompareAndWrite(v, b, g)),
+        3 => (volume(), request()).prop_map(|(v, b)| Action::OrWrite(v, b)),
         4 => (volume(), request()).prop_map(|(v, b)| Action::Unmap(v, b)),
         2 => volume().prop_map(Action::Flush),
         14 => create.prop_map(command),
@@ -290,6 +314,13 @@ fn request() -> impl Strategy<Value = BlockRange> {
         1 => whole.prop_map(move |(track, count)| {
             range(track * BLOCKS_PER_TRACK, count * BLOCKS_PER_TRACK)
         }),
+    ]
+}
+
+fn guess() -> impl Strategy<Value = Guess> {
+    prop_oneof![
+        3 => Just(Guess::Right),
+        1 => (0..1_usize << 14).prop_map(Guess::WrongAt),
     ]
 }
 

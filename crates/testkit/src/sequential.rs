@@ -1,8 +1,9 @@
 //! Sequential storms: one operation at a time, copiers and destages interleaved at every step, and
 //! every answer and every map bit compared with the model.
 
+use crate::modify::{chunk_of, compare_and_write, data_of, expected};
 use crate::{
-    Action, ByHand, Choices, Content, Group, Model, Program, Tag, UnderWay, Violation, ldev,
+    Action, ByHand, Choices, Content, Group, Guess, Model, Program, Tag, UnderWay, Violation, ldev,
 };
 use diptych_cha::{CreateAuto, HostError, HostOp, HostReply, Outcome};
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, Geometry, LdevId};
@@ -24,6 +25,7 @@ pub fn run_sequential(program: &Program) -> Result<(), Violation> {
         choices: Choices::from_seed(program.choices_seed),
         geometry: program.setup.geometry,
         group_pairs_max: program.setup.config().group_pairs_max,
+        chunk_blocks: program.setup.chunk_blocks,
     };
     for (no, action) in (1..).zip(&program.actions) {
         storm.act(Tag(no), action)?;
@@ -39,6 +41,7 @@ struct Storm {
     choices: Choices,
     geometry: Geometry,
     group_pairs_max: usize,
+    chunk_blocks: u64,
 }
 
 impl Storm {
@@ -46,6 +49,11 @@ impl Storm {
         match *action {
             Action::Write(volume, blocks) => self.write(ldev(volume), blocks, tag),
             Action::Read(volume, blocks) => self.read(ldev(volume), blocks),
+            Action::CompareAndWrite(volume, blocks, guess) => {
+                let blocks = chunk_of(blocks, self.chunk_blocks);
+                self.compare_and_write(ldev(volume), blocks, guess, tag)
+            }
+            Action::OrWrite(volume, blocks) => self.or_write(ldev(volume), blocks, tag),
             Action::Unmap(volume, blocks) => {
                 let ldev = ldev(volume);
                 let under_way = (ldev, self.geometry.tracks_of(blocks));
@@ -64,14 +72,7 @@ impl Storm {
                 self.create_auto(CreateAuto { options, ..CreateAuto::new(ldev(volume)) })
             }
             Action::Group(group) => self.group(&group),
-            Action::Format(volume) => {
-                let (ldev, all) = (ldev(volume), self.geometry.all_blocks());
-                let under_way = (ldev, self.geometry.tracks_of(all));
-                let found = self.run(HostOp::Format { ldev }, Some(under_way))?;
-                self.model.observe(&self.hand.unit().pairs(), Some(under_way))?;
-                let expected = self.model.format(ldev);
-                self.compare_reply(found, done_or_failed(expected))
-            }
+            Action::Format(volume) => self.format(ldev(volume)),
             Action::Accept(volume) => {
                 let ldev = ldev(volume);
                 let found = self.run(HostOp::AcceptContents { ldev }, None)?;
@@ -112,6 +113,14 @@ impl Storm {
         }
     }
 
+    fn format(&mut self, ldev: LdevId) -> Result<(), Violation> {
+        let under_way = (ldev, self.geometry.tracks_of(self.geometry.all_blocks()));
+        let found = self.run(HostOp::Format { ldev }, Some(under_way))?;
+        self.model.observe(&self.hand.unit().pairs(), Some(under_way))?;
+        let expected = self.model.format(ldev);
+        self.compare_reply(found, done_or_failed(expected))
+    }
+
     fn pairs(&self) -> Vec<(LdevId, LdevId)> {
         self.model.pairs().collect()
     }
@@ -121,6 +130,43 @@ impl Storm {
         let under_way = (ldev, self.geometry.tracks_of(blocks));
         let found = self.run(op, Some(under_way))?;
         let expected = self.model.write(ldev, blocks, tag);
+        self.compare_reply(found, done_or_failed(expected))
+    }
+
+    /// A plain write where nobody can tell what the blocks hold.
+    fn compare_and_write(
+        &mut self,
+        ldev: LdevId,
+        blocks: BlockRange,
+        guess: Guess,
+        tag: Tag,
+    ) -> Result<(), Violation> {
+        let Some(held) = known(self.model.content(ldev, blocks)) else {
+            return self.write(ldev, blocks, tag);
+        };
+        let expected = expected(&held, blocks, guess);
+        let op = compare_and_write(ldev, blocks, expected.clone(), tag);
+        let under_way = (ldev, self.geometry.tracks_of(blocks));
+        let found = self.run(op, Some(under_way))?;
+        let reply = match self.model.compare_and_write(ldev, blocks, &expected, tag) {
+            Ok(None) => HostReply::Done,
+            Ok(Some(at_bytes)) => HostReply::Miscompare { at_bytes },
+            Err(error) => HostReply::Failed(error),
+        };
+        self.compare_reply(found, reply)
+    }
+
+    /// Zeros get the tag, and the other blocks stay as they are.
+    fn or_write(&mut self, ldev: LdevId, blocks: BlockRange, tag: Tag) -> Result<(), Violation> {
+        let Some(held) = known(self.model.content(ldev, blocks)) else {
+            return self.write(ldev, blocks, tag);
+        };
+        let bits = |held: &Tag| if *held == Tag::ZERO { tag } else { Tag::ZERO };
+        let bits: Vec<Tag> = held.iter().map(bits).collect();
+        let op = HostOp::OrWrite { ldev, block: blocks.start, data: data_of(&bits, blocks) };
+        let under_way = (ldev, self.geometry.tracks_of(blocks));
+        let found = self.run(op, Some(under_way))?;
+        let expected = self.model.or_write(ldev, blocks, tag);
         self.compare_reply(found, done_or_failed(expected))
     }
 
@@ -251,6 +297,15 @@ impl Storm {
 
 fn done_or_failed(done: Result<(), HostError>) -> HostReply {
     done.map_or_else(HostReply::Failed, |()| HostReply::Done)
+}
+
+/// The tags, if all of them are known.
+fn known(content: Option<&[Content]>) -> Option<Vec<Tag>> {
+    let known = |content: &Content| match content {
+        Content::Tag(tag) => Some(*tag),
+        Content::Unknown => None,
+    };
+    content?.iter().map(known).collect()
 }
 
 /// The tags of blocks that a host read.

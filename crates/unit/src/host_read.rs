@@ -9,7 +9,9 @@ use crate::host_write::{chunks, in_range};
 use bytes::{Bytes, BytesMut};
 use diptych_cha::{HostError, Tried};
 use diptych_dka::read_track;
-use diptych_format::{BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, LdevId, TrackNo};
+use diptych_format::{
+    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Geometry, LdevId, TrackNo,
+};
 use diptych_shared::{FamilyState, PairStatus, Volume};
 use std::ops::Range;
 
@@ -73,7 +75,7 @@ fn read_hits(
 ///
 /// Of a change that was marked and could not be recorded the data is nowhere, and what is in cache or on
 /// the drive is older than what was answered. So after the end of the log nobody reads.
-fn readable<'a>(
+pub(crate) fn readable<'a>(
     core: &Core,
     family: &'a FamilyState,
     ldev: LdevId,
@@ -147,7 +149,7 @@ async fn read_misses(
     ldev: LdevId,
     shape: Shape,
     blocks: BlockRange,
-    mut out: &mut [u8],
+    out: &mut [u8],
 ) -> Result<(), HostError> {
     let geometry = shape.geometry;
     let tracks = geometry.tracks_of(blocks);
@@ -184,16 +186,29 @@ async fn read_misses(
             continue;
         }
         let under = Under { m, core, held, room };
-        let mut stage = Stage { under, ldev, backing };
-        for track in tracks.iter() {
-            let part = geometry.within(track, blocks);
-            let (now, later) = out.split_at_mut(bytes_of(part).len());
-            out = later;
-            stage.bring(track, geometry.first_block(track).0 + part.start.0).await?;
-            stage.track(track, part, now).await?;
-        }
-        return Ok(());
+        return read_claimed(under, (ldev, backing), geometry, blocks, out).await.map(drop);
     }
+}
+
+/// Reads blocks under the claim of their tracks, as far as [`Wanted`] has a buffer for each track and what
+/// bringing it takes: brings what the volume lacks, stages what is not in cache. A failure gives back
+/// claim and room.
+pub(crate) async fn read_claimed<'a>(
+    under: Under<'a>,
+    (ldev, backing): (LdevId, BackingId),
+    geometry: Geometry,
+    blocks: BlockRange,
+    mut out: &mut [u8],
+) -> Result<Under<'a>, HostError> {
+    let mut stage = Stage { under, ldev, backing };
+    for track in geometry.tracks_of(blocks).iter() {
+        let part = geometry.within(track, blocks);
+        let (now, later) = out.split_at_mut(bytes_of(part).len());
+        out = later;
+        stage.bring(track, geometry.first_block(track).0 + part.start.0).await?;
+        stage.track(track, part, now).await?;
+    }
+    Ok(stage.under)
 }
 
 /// Reading tracks that may not be in cache.

@@ -1,10 +1,12 @@
-//! A host's change (Fig. 9): write and unmap.
+//! A host's change (Fig. 9): write and unmap. What depends on the blocks before is in
+//! [`host_modify`](crate::host_modify).
 
 use crate::Mailbox;
 use crate::access::access;
 use crate::change::{copy_ahead, mark, pair_to_bring, wanted_for_change, wanted_to_bring};
 use crate::core::{Core, Shape};
 use crate::held::{Held, NotHeld, Room, Under, Wanted};
+use crate::host_modify::Depends;
 use crate::journal::Put;
 use crate::record;
 use crate::slots::Slots;
@@ -47,6 +49,7 @@ pub(crate) async fn host_write(
             shape,
             blocks: chunk,
             payload: Payload::Data(payload),
+            depends: None,
             formats: false,
         };
         change.run(m, core).await?;
@@ -65,7 +68,8 @@ pub(crate) async fn unmap(
     let mut rest = in_volume(shape, ldev, blocks.start, blocks.count())?;
     while !rest.is_empty() {
         let blocks = chunk_to_unmap(core, shape, rest);
-        HostChange { ldev, shape, blocks, payload: Payload::Zeros, formats: false }
+        let payload = Payload::Zeros;
+        HostChange { ldev, shape, blocks, payload, depends: None, formats: false }
             .run(m, core)
             .await?;
         let next = |family: &mut FamilyState| next_to_unmap(family, ldev, shape, blocks.end);
@@ -121,11 +125,13 @@ pub(crate) async fn give_up_tracks(
         end: shape.geometry.first_block(TrackNo(first.0 + count)),
     };
     let blocks = blocks.intersection(shape.geometry.all_blocks());
-    HostChange { ldev, shape, blocks, payload: Payload::Zeros, formats: true }.run(m, core).await
+    let payload = Payload::Zeros;
+    let change = HostChange { ldev, shape, blocks, payload, depends: None, formats: true };
+    change.run(m, core).await.map(drop)
 }
 
 /// The request as a range of the volume, however long it is.
-fn in_volume(
+pub(crate) fn in_volume(
     shape: Shape,
     ldev: LdevId,
     block: BlockNo,
@@ -165,19 +171,21 @@ pub(crate) fn chunks(request: BlockRange, most: u64) -> impl Iterator<Item = Blo
 }
 
 /// What a chunk changes the blocks to.
-enum Payload {
+pub(crate) enum Payload {
     Data(Bytes),
     Zeros,
 }
 
 /// One chunk of a host's change.
-struct HostChange {
-    ldev: LdevId,
-    shape: Shape,
-    blocks: BlockRange,
-    payload: Payload,
+pub(crate) struct HostChange {
+    pub(crate) ldev: LdevId,
+    pub(crate) shape: Shape,
+    pub(crate) blocks: BlockRange,
+    pub(crate) payload: Payload,
+    /// How it depends on what the blocks hold, if it does.
+    pub(crate) depends: Option<Depends>,
     /// It is part of formatting the volume.
-    formats: bool,
+    pub(crate) formats: bool,
 }
 
 /// What the family says of a change, under the claim.
@@ -190,24 +198,20 @@ struct Plan {
 }
 
 /// A change whose marks are made and whose record is put.
-struct Marked {
+pub(crate) struct Marked {
     generation: Generation,
     /// Tracks without storage, to be filled with zeros around the data.
     fresh: Vec<TrackNo>,
-    put: Option<Put>,
+    pub(crate) put: Option<Put>,
 }
 
 impl HostChange {
-    /// Admit, claim, 901-907 for all tracks, marks, the log, 909.
-    async fn run(&self, m: &Mailbox, core: &Core) -> Result<(), HostError> {
+    /// Admit, claim, 901-907 for all tracks, marks, the log, 909. Nothing is changed, and the first byte
+    /// that differs returned, if the change depends on other content than there is.
+    pub(crate) async fn run(&self, m: &Mailbox, core: &Core) -> Result<Option<u64>, HostError> {
         let failed = |error: NotHeld| error.host_error(self.ldev);
         // The data's part of the check codes needs no claim.
-        let mut codes = Vec::new();
-        if let Payload::Data(data) = &self.payload
-            && !self.shape.metadata_only
-        {
-            data_codes(data, &mut codes);
-        }
+        let codes = self.codes();
         let mut wanted = self.own();
         loop {
             let allowed = || {
@@ -218,7 +222,7 @@ impl HostChange {
                 Ok(room) => room,
                 Err(NotHeld::NoRoom) if wanted != self.own() => {
                     for track in self.tracks().iter() {
-                        let bring = !self.covers_whole(track);
+                        let bring = self.needs_old(track);
                         let ahead = copy_ahead(m, core, self.ldev, track, bring);
                         Box::pin(ahead).await.map_err(failed)?;
                     }
@@ -237,33 +241,56 @@ impl HostChange {
                 continue; // gives back claim and room, and asks for more
             }
             let mut under = Under { m, core, held, room };
+            // Boxed, as all that a hit does without: a small job is made faster.
+            if self.depends.is_some() {
+                return Box::pin(self.modify(under, backing)).await;
+            }
             let marked = match plan.marked {
                 Some(marked) => marked,
-                // Boxed, as all that a hit does without: a small job is made faster.
                 None => Box::pin(self.protect_and_mark(&mut under, &codes)).await?,
             };
             // Before the data can be seen.
             if marked.put.is_some() {
                 Box::pin(core.journal.append(m, marked.put.as_ref())).await.map_err(failed)?;
             }
-            // 909
-            if !self.shape.metadata_only {
-                under.room.logged_as(marked.put.as_ref());
-                let Marked { generation, fresh, .. } = &marked;
-                let slots =
-                    Slots { geometry: self.shape.geometry, backing, generation: *generation };
-                match &self.payload {
-                    Payload::Data(data) => {
-                        slots.write(&mut under, self.blocks, data, &codes, fresh);
-                    }
-                    Payload::Zeros => slots.clear(&mut under, self.blocks, fresh),
-                }
-            }
-            return Ok(());
+            self.store(&mut under, backing, &codes, &marked);
+            return Ok(None);
         }
     }
 
-    fn tracks(&self) -> TrackRange {
+    /// The data's part of the check codes; none, if the data is made of what is there.
+    pub(crate) fn codes(&self) -> Vec<u32> {
+        let mut codes = Vec::new();
+        if let Payload::Data(data) = &self.payload
+            && !self.shape.metadata_only
+            && !matches!(self.depends, Some(Depends::Or))
+        {
+            data_codes(data, &mut codes);
+        }
+        codes
+    }
+
+    /// 909
+    pub(crate) fn store(
+        &self,
+        under: &mut Under<'_>,
+        backing: BackingId,
+        codes: &[u32],
+        marked: &Marked,
+    ) {
+        if self.shape.metadata_only {
+            return;
+        }
+        under.room.logged_as(marked.put.as_ref());
+        let Marked { generation, fresh, .. } = marked;
+        let slots = Slots { geometry: self.shape.geometry, backing, generation: *generation };
+        match &self.payload {
+            Payload::Data(data) => slots.write(under, self.blocks, data, codes, fresh),
+            Payload::Zeros => slots.clear(under, self.blocks, fresh),
+        }
+    }
+
+    pub(crate) fn tracks(&self) -> TrackRange {
         self.shape.geometry.tracks_of(self.blocks)
     }
 
@@ -275,7 +302,9 @@ impl HostChange {
             Payload::Data(_) | Payload::Zeros => 0,
         };
         let records = 2 + self.tracks().count() as usize;
-        Wanted { buffers: tracks, dirty: tracks, records, data_bytes, ..Wanted::default() }
+        // What is looked at before is staged.
+        let buffers = if self.depends.is_some() { 2 * tracks } else { tracks };
+        Wanted { buffers, dirty: tracks, records, data_bytes, ..Wanted::default() }
     }
 
     /// The storage under the volume, if a host may change it.
@@ -292,8 +321,10 @@ impl HostChange {
         Ok(volume.backing)
     }
 
-    fn tracks_in_part(&self) -> impl Iterator<Item = TrackNo> {
-        self.tracks().iter().filter(|track| !self.covers_whole(*track))
+    /// Whether the change needs what the track holds: all of it but for a track that is written whole
+    /// whatever it holds.
+    fn needs_old(&self, track: TrackNo) -> bool {
+        self.depends.is_some() || !self.covers_whole(track)
     }
 
     fn covers_whole(&self, track: TrackNo) -> bool {
@@ -313,16 +344,18 @@ impl HostChange {
         codes: &[u32],
     ) -> Plan {
         let (own, tracks) = (self.own(), self.tracks());
+        let tracks_needed = tracks.iter().filter(|track| self.needs_old(*track));
         let mut plan =
             Plan {
                 backing: self.backing(family),
                 wanted: own
                     .plus(wanted_for_change(family, self.ldev, tracks))
-                    .plus(wanted_to_bring(family, self.ldev, self.tracks_in_part())),
+                    .plus(wanted_to_bring(family, self.ldev, tracks_needed)),
                 marked: None,
             };
         if let Ok(backing) = plan.backing
             && plan.wanted == own
+            && self.depends.is_none()
             && admitted.covers(own)
         {
             plan.marked = Some(self.mark_and_put(m, core, family, room, (backing, codes)));
@@ -331,7 +364,7 @@ impl HostChange {
     }
 
     /// Steps 901-907, and the marks.
-    async fn protect_and_mark(
+    pub(crate) async fn protect_and_mark(
         &self,
         under: &mut Under<'_>,
         codes: &[u32],

@@ -211,6 +211,12 @@ impl Journal {
         self.perform(m, LogOp::Append { upto: *end, bytes: *bytes }).await
     }
 
+    /// Writes everything that was put so far: what was seen of memory survives the death of the process.
+    pub(crate) async fn append_seen(&self, m: &Mailbox) -> Result<(), NotHeld> {
+        let Some(on) = &self.on else { return Ok(()) };
+        self.perform(m, LogOp::Append { upto: on.log.end(), bytes: 0 }).await
+    }
+
     /// Makes everything up to a record, and it too, durable.
     pub(crate) async fn sync(&self, m: &Mailbox, last: u64) -> Result<(), NotHeld> {
         let Some(on) = &self.on else { return Ok(()) };

@@ -8,8 +8,10 @@ use crate::core::{Core, Shape};
 use crate::destage::{Running, destage, flush};
 use crate::drain::end_late;
 use crate::elemental::{Lane, elemental_copy};
+use crate::facts::{allocation, describe};
 use crate::format::format;
 use crate::history::{HistoryEntry, HistoryPage, HistoryQuery, Message};
+use crate::host_modify::{compare_and_write, or_write};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::job::JobMailbox;
@@ -403,6 +405,22 @@ async fn serve(m: JobMailbox, core: Arc<Core>, op: HostOp) -> HostReply {
             return HostReply::Group(Box::pin(group(m, core, asked)).await);
         }
         HostOp::Write { ldev, block, data } => host_write(m, core, ldev, block, data).await,
+        HostOp::CompareAndWrite { ldev, block, expected, data } => {
+            match Box::pin(compare_and_write(m, core, ldev, block, (expected, data))).await {
+                Ok(Some(at_bytes)) => return HostReply::Miscompare { at_bytes },
+                other => other.map(drop),
+            }
+        }
+        HostOp::OrWrite { ldev, block, data } => {
+            Box::pin(or_write(m, core, ldev, block, data)).await
+        }
+        HostOp::Allocation { ldev, blocks } => {
+            let runs = Box::pin(allocation(m, core, ldev, blocks)).await;
+            return runs.map_or_else(HostReply::Failed, HostReply::Allocation);
+        }
+        HostOp::Describe { ldev } => {
+            return describe(core, ldev).map_or_else(HostReply::Failed, HostReply::Volume);
+        }
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
         HostOp::Format { ldev } => Box::pin(format(m, core, ldev)).await,
         HostOp::AcceptContents { ldev } => Box::pin(accept_contents(m, core, ldev)).await,
