@@ -1,6 +1,6 @@
 //! Why a name, a path or a request is refused before it becomes a host operation.
 
-use crate::{LuPath, PortId, WireError};
+use crate::{LuPath, PortId, TargetId, WireError};
 use diptych_format::LdevId;
 
 /// A text or a number that names nothing.
@@ -43,6 +43,15 @@ pub enum NameError {
     /// Not the word for somebody who gives commands.
     #[error("who gives commands is host, operator, schedule or unit")]
     NotWho,
+    /// Not the number of a host group.
+    #[error("a host group has a number from 0 to 255")]
+    NotHostGroupNo,
+    /// Not the name of a host group.
+    #[error("a host group's name is 1 to 32 letters, digits, dots, dashes and underscores")]
+    NotHostGroup,
+    /// Not the name of an initiator.
+    #[error("an initiator's name is 1 to 223 characters without spaces, commas and slashes")]
+    NotInitiator,
 }
 
 /// Why a path cannot be added, removed or used.
@@ -68,6 +77,40 @@ pub enum LuError {
         path: LuPath,
         /// The volume there.
         ldev: LdevId,
+    },
+    /// The port has no such host group.
+    #[error("there is no host group {target}")]
+    NoGroup {
+        /// The host group named.
+        target: TargetId,
+    },
+    /// There is a host group of that number already.
+    #[error("there is a host group {target} already")]
+    GroupTaken {
+        /// The host group named.
+        target: TargetId,
+    },
+    /// A port keeps its first host group.
+    #[error("host group {target} is the first of its port and stays")]
+    FirstGroup {
+        /// The host group named.
+        target: TargetId,
+    },
+    /// The port has as many host groups as it may have.
+    #[error("port {port} has {most} host groups, and no more fit")]
+    TooManyGroups {
+        /// The port named.
+        port: PortId,
+        /// The most there can be.
+        most: usize,
+    },
+    /// The host group names as many initiators as it may.
+    #[error("host group {target} names {most} initiators, and no more fit")]
+    TooManyInitiators {
+        /// The host group named.
+        target: TargetId,
+        /// The most there can be.
+        most: usize,
     },
 }
 

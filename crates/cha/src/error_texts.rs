@@ -1,8 +1,8 @@
 //! The text of every error, pinned.
 
 use crate::{
-    Forbidden, HostError, LuError, LuPath, NameError, PortId, Refusal, RequestError, Tried,
-    WireError,
+    Forbidden, HostError, LuError, LuPath, NameError, PortId, Refusal, RequestError, TargetId,
+    Tried, WireError,
 };
 use diptych_format::{BlockNo, BlockRange, LdevId};
 use diptych_shared::PairStatus;
@@ -81,8 +81,18 @@ fn wire_errors() -> Vec<WireError> {
 
 fn lu_errors() -> Vec<LuError> {
     let port = PortId::new(1, 0).expect("a port");
-    let path = LuPath { port, lun: crate::Lun(3) };
-    vec![LuError::NoPort { port }, LuError::NoLu { path }, LuError::Taken { path, ldev: LDEV }]
+    let path = LuPath::new(port, crate::Lun(3));
+    let target = TargetId::new(port, 2);
+    vec![
+        LuError::NoPort { port },
+        LuError::NoLu { path },
+        LuError::Taken { path, ldev: LDEV },
+        LuError::NoGroup { target },
+        LuError::GroupTaken { target },
+        LuError::FirstGroup { target: TargetId::new(port, 0) },
+        LuError::TooManyGroups { port, most: 64 },
+        LuError::TooManyInitiators { target, most: 64 },
+    ]
 }
 
 fn name_errors() -> Vec<NameError> {
@@ -95,6 +105,9 @@ fn name_errors() -> Vec<NameError> {
         NameError::NotCommand,
         NameError::NotGroup,
         NameError::NotWho,
+        NameError::NotHostGroupNo,
+        NameError::NotHostGroup,
+        NameError::NotInitiator,
     ]
 }
 
@@ -183,6 +196,11 @@ fn lu_errors_say() {
     NoPort                the channel adapter has no port CL1-A
     NoLu                  there is no logical unit CL1-A:3
     Taken                 logical unit CL1-A:3 is volume 00:1A already
+    NoGroup               there is no host group CL1-A.2
+    GroupTaken            there is a host group CL1-A.2 already
+    FirstGroup            host group CL1-A is the first of its port and stays
+    TooManyGroups         port CL1-A has 64 host groups, and no more fit
+    TooManyInitiators     host group CL1-A.2 names 64 initiators, and no more fit
     ");
 }
 
@@ -197,6 +215,9 @@ fn name_errors_say() {
     NotCommand            the commands are create, delete, copy (or split), resync, suspend, restore and quick-restore
     NotGroup              a group's name is 1 to 32 letters, digits, dots, dashes and underscores
     NotWho                who gives commands is host, operator, schedule or unit
+    NotHostGroupNo        a host group has a number from 0 to 255
+    NotHostGroup          a host group's name is 1 to 32 letters, digits, dots, dashes and underscores
+    NotInitiator          an initiator's name is 1 to 223 characters without spaces, commas and slashes
     ");
 }
 

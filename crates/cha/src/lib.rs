@@ -11,6 +11,7 @@
 //! | [`Command`], [`CreateAuto`], [`Outcome`], [`Refusal`] | pair commands and what they come to (Figs. 2, 8) |
 //! | [`CommandBlock`], [`OutcomeBlock`] | their bytes: code 701, primary 702, secondary 703, ... |
 //! | [`PortId`], [`Lun`], [`LuPath`], [`LuMap`] | ports and the volumes behind them (Fig. 11A) |
+//! | [`HostGroup`], [`TargetId`], [`InitiatorName`] | which hosts see which of them |
 //! | [`ChannelCounters`], [`ChannelSnapshot`] | what the host channels carried |
 //! | [`ChannelAdapter`] | an adapter: ports, map and counters in one |
 //!
@@ -49,6 +50,7 @@ mod error;
 mod error_texts;
 mod facts;
 mod group;
+mod host_group;
 mod lu_map;
 mod lu_path;
 mod op;
@@ -63,8 +65,9 @@ pub use counters::{ChannelCounters, ChannelSnapshot, Traffic};
 pub use error::{LuError, NameError, RequestError};
 pub use facts::{ALLOCATION_RUNS_MAX, AllocatedRun, VolumeFacts};
 pub use group::{GroupCommand, GroupName, GroupOutcome, GroupedPair};
-pub use lu_map::LuMap;
-pub use lu_path::{LuPath, Lun};
+pub use host_group::{HostGroup, HostGroupName, InitiatorName, LuOptions};
+pub use lu_map::{HOST_GROUPS_MAX, LuMap};
+pub use lu_path::{LuPath, Lun, TargetId};
 pub use op::{Forbidden, HostError, HostOp, HostReply, OpKind, Tried};
 pub use outcome_block::{OUTCOME_BLOCK_BYTES, OutcomeBlock};
 pub use port::PortId;

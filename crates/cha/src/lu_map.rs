@@ -1,30 +1,38 @@
 //! Which volume is behind which LUN of which port (Fig. 11A).
 
-use crate::{LuError, LuPath, Lun, PortId};
+use crate::{
+    HostGroup, HostGroupName, InitiatorName, LuError, LuOptions, LuPath, Lun, PortId, TargetId,
+};
 use diptych_format::LdevId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
-const LUNS: usize = 256;
+/// The most host groups of a port.
+pub const HOST_GROUPS_MAX: usize = 64;
 
-/// The volume behind each LUN of one port.
-type Luns = Box<[Option<LdevId>; LUNS]>;
+type Groups = BTreeMap<u8, HostGroup>;
 
 /// The map from paths to volumes, for the ports of one channel adapter.
 ///
-/// A path leads to at most one volume; a volume may have any number of paths. The map knows volumes
-/// by their ids only: whether they exist is the control unit's business. It is bounded by its
-/// types, at 128 ports of 256 LUNs.
-#[derive(Clone, PartialEq, Eq)]
+/// A port has one or more host groups, each with its own LUNs; a path (port, group, LUN) leads to at
+/// most one volume; a volume may have any number of paths. The map knows volumes by their ids only:
+/// whether they exist is the control unit's business. It is bounded, at 128 ports of
+/// [`HOST_GROUPS_MAX`] groups of 256 LUNs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LuMap {
-    ports: BTreeMap<PortId, Luns>,
+    ports: BTreeMap<PortId, Groups>,
+    /// Of those volumes that are not as the default has it.
+    options: BTreeMap<LdevId, LuOptions>,
 }
 
 impl LuMap {
     /// A map without paths for these ports.
     pub fn new(ports: impl IntoIterator<Item = PortId>) -> Self {
-        let empty = || Box::new([None; LUNS]);
-        Self { ports: ports.into_iter().map(|port| (port, empty())).collect() }
+        let first = || Groups::from([(0, HostGroup::default())]);
+        let ports = ports.into_iter().map(|port| (port, first())).collect();
+        Self { ports, options: BTreeMap::new() }
     }
 
     /// The ports, ascending.
@@ -32,17 +40,110 @@ impl LuMap {
         self.ports.keys().copied()
     }
 
+    /// The host groups of all ports, ascending.
+    pub fn targets(&self) -> impl Iterator<Item = (TargetId, &HostGroup)> {
+        let groups = |(&port, groups): (&PortId, _)| targets_of(port, groups);
+        self.ports.iter().flat_map(groups)
+    }
+
+    /// A host group.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port or group.
+    pub fn group(&self, target: impl Into<TargetId>) -> Result<&HostGroup, LuError> {
+        let target = target.into();
+        let no_port = LuError::NoPort { port: target.port };
+        let groups = self.ports.get(&target.port).ok_or(no_port)?;
+        groups.get(&target.group).ok_or(LuError::NoGroup { target })
+    }
+
+    fn group_mut(&mut self, target: TargetId) -> Result<&mut HostGroup, LuError> {
+        let no_port = LuError::NoPort { port: target.port };
+        let groups = self.ports.get_mut(&target.port).ok_or(no_port)?;
+        groups.get_mut(&target.group).ok_or(LuError::NoGroup { target })
+    }
+
+    /// Makes a host group that admits everybody and has no LUNs.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port, there is a group of that number already, or there are too many.
+    pub fn add_group(&mut self, target: TargetId, name: HostGroupName) -> Result<(), LuError> {
+        let no_port = LuError::NoPort { port: target.port };
+        let groups = self.ports.get_mut(&target.port).ok_or(no_port)?;
+        if groups.contains_key(&target.group) {
+            return Err(LuError::GroupTaken { target });
+        }
+        if groups.len() >= HOST_GROUPS_MAX {
+            return Err(LuError::TooManyGroups { port: target.port, most: HOST_GROUPS_MAX });
+        }
+        groups.insert(target.group, HostGroup::new(name));
+        Ok(())
+    }
+
+    /// Removes a host group with its LUNs. The first group of a port stays.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port or group, or it is the first.
+    pub fn remove_group(&mut self, target: TargetId) -> Result<HostGroup, LuError> {
+        let no_port = LuError::NoPort { port: target.port };
+        let groups = self.ports.get_mut(&target.port).ok_or(no_port)?;
+        if target.group == 0 {
+            return Err(LuError::FirstGroup { target });
+        }
+        groups.remove(&target.group).ok_or(LuError::NoGroup { target })
+    }
+
+    /// Names an initiator that a host group admits. With the first name, all others are shut out.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port or group, or it has too many names.
+    pub fn admit(&mut self, target: TargetId, initiator: InitiatorName) -> Result<(), LuError> {
+        let group = self.group_mut(target)?;
+        let most = HostGroup::INITIATORS_MAX;
+        if group.initiators.len() >= most && !group.initiators.contains(&initiator) {
+            return Err(LuError::TooManyInitiators { target, most });
+        }
+        group.initiators.insert(initiator);
+        Ok(())
+    }
+
+    /// Takes a name from a host group again; whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port or group.
+    pub fn dismiss(&mut self, target: TargetId, name: &InitiatorName) -> Result<bool, LuError> {
+        Ok(self.group_mut(target)?.initiators.remove(name))
+    }
+
+    /// How a volume shows itself to hosts.
+    pub fn options(&self, ldev: LdevId) -> LuOptions {
+        self.options.get(&ldev).copied().unwrap_or_default()
+    }
+
+    /// Changes how a volume shows itself to hosts.
+    pub fn set_options(&mut self, ldev: LdevId, options: LuOptions) {
+        if options == LuOptions::default() {
+            self.options.remove(&ldev);
+        } else {
+            self.options.insert(ldev, options);
+        }
+    }
+
     /// Maps a path to a volume.
     ///
     /// # Errors
     ///
-    /// If there is no such port, or the path leads to a volume already.
+    /// If there is no such port or group, or the path leads to a volume already.
     pub fn add(&mut self, path: LuPath, ldev: LdevId) -> Result<(), LuError> {
-        let entry = self.entry(path)?;
-        match *entry {
-            Some(ldev) => Err(LuError::Taken { path, ldev }),
-            None => {
-                *entry = Some(ldev);
+        match self.group_mut(path.target())?.luns.entry(path.lun) {
+            Entry::Occupied(taken) => Err(LuError::Taken { path, ldev: *taken.get() }),
+            Entry::Vacant(free) => {
+                free.insert(ldev);
                 Ok(())
             }
         }
@@ -52,19 +153,18 @@ impl LuMap {
     ///
     /// # Errors
     ///
-    /// If there is no such port, or the path leads nowhere.
+    /// If there is no such port or group, or the path leads nowhere.
     pub fn remove(&mut self, path: LuPath) -> Result<LdevId, LuError> {
-        self.entry(path)?.take().ok_or(LuError::NoLu { path })
+        self.group_mut(path.target())?.luns.remove(&path.lun).ok_or(LuError::NoLu { path })
     }
 
     /// The volume that a path leads to.
     ///
     /// # Errors
     ///
-    /// If there is no such port, or the path leads nowhere.
+    /// If there is no such port or group, or the path leads nowhere.
     pub fn resolve(&self, path: LuPath) -> Result<LdevId, LuError> {
-        let luns = self.luns(path.port)?;
-        luns[usize::from(path.lun.0)].ok_or(LuError::NoLu { path })
+        self.group(path.target())?.unit(path.lun).ok_or(LuError::NoLu { path })
     }
 
     /// The paths of a volume, ascending.
@@ -72,33 +172,30 @@ impl LuMap {
         self.iter().filter(move |&(_, found)| found == ldev).map(|(path, _)| path)
     }
 
-    /// The logical units of a port, by ascending LUN.
+    /// The logical units of a port's first host group, or of the group named, by ascending LUN.
     ///
     /// # Errors
     ///
-    /// If there is no such port.
-    pub fn units_of(&self, port: PortId) -> Result<impl Iterator<Item = (Lun, LdevId)>, LuError> {
-        self.luns(port).map(mapped)
+    /// If there is no such port or group.
+    pub fn units_of(
+        &self,
+        target: impl Into<TargetId>,
+    ) -> Result<impl Iterator<Item = (Lun, LdevId)>, LuError> {
+        self.group(target).map(HostGroup::units)
     }
 
     /// All paths with their volumes, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (LuPath, LdevId)> {
-        let units = |(&port, luns)| mapped(luns).map(move |(lun, ldev)| (port, lun, ldev));
-        self.ports.iter().flat_map(units).map(|(port, lun, ldev)| (LuPath { port, lun }, ldev))
-    }
-
-    fn luns(&self, port: PortId) -> Result<&Luns, LuError> {
-        self.ports.get(&port).ok_or(LuError::NoPort { port })
-    }
-
-    fn entry(&mut self, path: LuPath) -> Result<&mut Option<LdevId>, LuError> {
-        let luns = self.ports.get_mut(&path.port).ok_or(LuError::NoPort { port: path.port })?;
-        Ok(&mut luns[usize::from(path.lun.0)])
+        let of = |(target, group): (TargetId, &HostGroup)| {
+            let paths = group.units().map(|(lun, ldev)| (LuPath::of(target, lun), ldev));
+            paths.collect::<Vec<_>>()
+        };
+        self.targets().flat_map(of)
     }
 }
 
-fn mapped(luns: &Luns) -> impl Iterator<Item = (Lun, LdevId)> {
-    (0..=u8::MAX).map(Lun).zip(luns.iter()).filter_map(|(lun, ldev)| Some((lun, (*ldev)?)))
+fn targets_of(port: PortId, groups: &Groups) -> impl Iterator<Item = (TargetId, &HostGroup)> {
+    groups.iter().map(move |(&no, group)| (TargetId::new(port, no), group))
 }
 
 impl fmt::Debug for LuMap {
@@ -157,6 +254,66 @@ mod tests {
         assert_eq!(map, before);
     }
 
+    #[test]
+    fn groups_have_their_own_units_and_hosts() {
+        let mut map = LuMap::new([port("CL1-A")]);
+        let [first, second] = [0, 2].map(|group| TargetId::new(port("CL1-A"), group));
+        let name = || "db".parse::<HostGroupName>().expect("a name");
+        assert_eq!(map.add_group(second, name()), Ok(()));
+        assert_eq!(map.add_group(first, name()), Err(LuError::GroupTaken { target: first }));
+        let [a, b] = [LdevId::new(0, 1), LdevId::new(0, 2)];
+        assert_eq!(map.add(path("CL1-A:0"), a), Ok(()));
+        assert_eq!(map.add(path("CL1-A.2:0"), b), Ok(()));
+        assert_eq!(map.resolve(path("CL1-A:0")), Ok(a));
+        assert_eq!(map.resolve(path("CL1-A.2:0")), Ok(b));
+        let elsewhere = TargetId::new(port("CL1-A"), 3);
+        let no_group = LuError::NoGroup { target: elsewhere };
+        assert_eq!(map.add(path("CL1-A.3:0"), b), Err(no_group));
+
+        let host: InitiatorName = "iqn.host".parse().expect("a name");
+        assert_eq!(map.admit(second, host.clone()), Ok(()));
+        assert!(map.group(second).is_ok_and(|group| group.admits(&host)));
+        assert_eq!(map.dismiss(second, &host), Ok(true));
+        let removable = LuOptions { removable: true, ..LuOptions::default() };
+        map.set_options(b, removable);
+        assert_eq!((map.options(a), map.options(b)), (LuOptions::default(), removable));
+
+        assert_eq!(map.remove_group(first), Err(LuError::FirstGroup { target: first }));
+        assert!(map.remove_group(second).is_ok());
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(path("CL1-A:0"), a)]);
+    }
+
+    #[test]
+    fn groups_and_names_are_limited() {
+        let mut map = LuMap::new([port("CL1-A")]);
+        let target = |group| TargetId::new(port("CL1-A"), group);
+        for group in 1..HOST_GROUPS_MAX as u8 {
+            map.add_group(target(group), HostGroupName::default()).expect("a free number");
+        }
+        let full = LuError::TooManyGroups { port: port("CL1-A"), most: HOST_GROUPS_MAX };
+        assert_eq!(map.add_group(target(64), HostGroupName::default()), Err(full));
+        let name = |no| format!("iqn.host-{no}").parse::<InitiatorName>().expect("a name");
+        for no in 0..HostGroup::INITIATORS_MAX {
+            map.admit(target(1), name(no)).expect("room");
+        }
+        let most = HostGroup::INITIATORS_MAX;
+        let full = LuError::TooManyInitiators { target: target(1), most };
+        assert_eq!(map.admit(target(1), name(most)), Err(full));
+        assert_eq!(map.admit(target(1), name(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_map_is_kept_as_bytes() {
+        let mut map = LuMap::new([port("CL1-A"), port("CL2-B")]);
+        map.add_group(TargetId::new(port("CL2-B"), 1), HostGroupName::default()).expect("free");
+        map.add(path("CL2-B.1:255"), LdevId::new(1, 2)).expect("free");
+        map.admit(TargetId::new(port("CL2-B"), 1), "iqn.x".parse().expect("a name")).expect("room");
+        let thick = LuOptions { thin: false, ..LuOptions::default() };
+        map.set_options(LdevId::new(1, 2), thick);
+        let bytes = postcard::to_allocvec(&map).expect("bytes");
+        assert_eq!(postcard::from_bytes(&bytes), Ok(map));
+    }
+
     proptest! {
         #[test]
         fn the_map_is_a_map(
@@ -168,7 +325,7 @@ mod tests {
             for (channel_no, lun, ldev, adds) in steps {
                 let port = PortId::new(1, channel_no).expect("a port");
                 // Both ends of what a port has.
-                let path = LuPath { port, lun: Lun(lun.wrapping_sub(3)) };
+                let path = LuPath::new(port, Lun(lun.wrapping_sub(3)));
                 let ldev = LdevId::new(0, ldev);
                 let known = ports.contains(&port);
                 let there = model.get(&path).copied();

@@ -1,6 +1,7 @@
 //! Host ports, named by cluster and channel (Fig. 11A).
 
 use crate::NameError;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +19,8 @@ const LETTERS: [u8; 16] = *b"ABCDEFGHJKLMNPQR";
 /// assert_eq!(port.to_string(), "CL2-J");
 /// assert!("CL2-I".parse::<PortId>().is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "(u8, u8)", try_from = "(u8, u8)")]
 pub struct PortId {
     cluster: u8,
     channel_no: u8,
@@ -58,6 +60,20 @@ impl PortId {
     /// The letter of the channel.
     pub const fn channel_letter(self) -> char {
         LETTERS[self.channel_no as usize] as char
+    }
+}
+
+impl From<PortId> for (u8, u8) {
+    fn from(port: PortId) -> Self {
+        (port.cluster, port.channel_no)
+    }
+}
+
+impl TryFrom<(u8, u8)> for PortId {
+    type Error = NameError;
+
+    fn try_from((cluster, channel_no): (u8, u8)) -> Result<Self, NameError> {
+        Self::new(cluster, channel_no)
     }
 }
 
