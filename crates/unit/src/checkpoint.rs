@@ -5,6 +5,7 @@ use crate::destage::destage_upto;
 use crate::failure;
 use crate::held::NotHeld;
 use crate::job::JobMailbox;
+use crate::kept::KeptValue;
 use crate::park::park;
 use crate::record::{self, Kind};
 use crate::schedule::KeptSchedules;
@@ -19,8 +20,9 @@ use diptych_sync::Arc;
 use diptych_sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
-/// The version of the records and of the control state. What was written by a later one is not read.
-pub(crate) const VERSION: u16 = 1;
+/// The version of the control state. What was written by a later one is not read. Version 1 ends before
+/// the kept values.
+pub(crate) const VERSION: u16 = 2;
 /// Bytes of one part.
 const PART_BYTES: usize = 1 << 20;
 
@@ -30,6 +32,13 @@ pub(crate) type KeptHome = (BackingId, DriveNo, SectorNo);
 /// Everything but data.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ControlState {
+    pub(crate) first: FirstState,
+    pub(crate) kept: Vec<KeptValue>,
+}
+
+/// What the first version has.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FirstState {
     pub(crate) shared: State,
     pub(crate) homes: Vec<KeptHome>,
     pub(crate) groups: Vec<(GroupName, Vec<(LdevId, LdevId)>)>,
@@ -120,7 +129,9 @@ fn write(core: &Core) -> Sequence {
     let groups = core.consistency_groups.lock().clone().into_iter().collect();
     let schedules = core.scheduler.lock().schedules.keep();
     let (sequence, next_backing) = core.numbers();
-    let state = ControlState { shared, homes, groups, schedules, sequence, next_backing };
+    let kept = core.kept.lock().all();
+    let first = FirstState { shared, homes, groups, schedules, sequence, next_backing };
+    let state = ControlState { first, kept };
     let mut bytes = postcard::to_allocvec(&state).expect("memory takes any encoding");
     let total = bytes.len() as u64;
     bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);

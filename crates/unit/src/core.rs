@@ -6,6 +6,7 @@ use crate::effect::UnitLog;
 use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
 use crate::journal::{Journal, LogRecorder};
+use crate::kept::Kept;
 use crate::record::Kind;
 use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     /// Group commands that wait for their families. Taken with no other lock.
     pub(crate) drains: Mutex<Drains>,
     pub(crate) history: Mutex<History>,
+    /// Small values that are kept for others. Only the log's queue is locked under it.
+    pub(crate) kept: Mutex<Kept>,
     /// Which volume a backing is under: destages know only the backing.
     pub(crate) backings: Mutex<BTreeMap<BackingId, LdevId>>,
     /// What a request has to know of its volume before it claims anything. It stays as long as the
@@ -85,6 +88,7 @@ impl Core {
             drains: Mutex::new(Drains::default()),
             scheduler: Mutex::new(Scheduler::new(config.governor(), waits.clone(), schedules)),
             waits,
+            kept: Mutex::new(Kept::default()),
             history: Mutex::new(History::new(config.history_max)),
             backings: Mutex::new(BTreeMap::new()),
             shapes: RwLock::new(BTreeMap::new()),

@@ -76,6 +76,39 @@ pub enum UnitError {
         /// The most there can be.
         most: usize,
     },
+    /// The name of a kept value is too short or too long.
+    #[error("the name of a kept value has 1 to {most} bytes, not {bytes}")]
+    KeptName {
+        /// Bytes it has.
+        bytes: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A value to be kept is too long.
+    #[error("a kept value has at most {most} bytes, not {bytes}")]
+    KeptValue {
+        /// Bytes it has.
+        bytes: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// There are as many kept values as there can be.
+    #[error("there are {most} kept values already")]
+    TooManyKept {
+        /// The most there can be.
+        most: usize,
+    },
+    /// All kept values together would be too much.
+    #[error("kept values have at most {most} bytes together, not {bytes}")]
+    KeptFull {
+        /// Bytes there would be.
+        bytes: usize,
+        /// The most there can be: a quarter of what the log keeps free.
+        most: usize,
+    },
+    /// The log has no room before the next checkpoint: ask again.
+    #[error("the log has no room for this just now: ask again")]
+    NoLogRoom,
     /// A setting must be at least 1.
     #[error("{setting} must be at least 1")]
     Zero {

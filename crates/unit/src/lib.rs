@@ -78,6 +78,7 @@ mod host_waits;
 mod host_write;
 mod job;
 mod journal;
+mod kept;
 mod mailbox;
 mod park;
 mod record;

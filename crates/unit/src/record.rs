@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Groups = 19,
     /// All schedules.
     Schedules = 20,
+    /// A small value that is kept for others, or forgotten.
+    Kept = 21,
     /// A checkpoint begins: it stands at this record.
     CheckpointBegin = 32,
     /// A part of it.
@@ -45,7 +47,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Write,
         Self::Zeros,
         Self::Discard,
@@ -55,6 +57,7 @@ impl Kind {
         Self::VolumeRemoved,
         Self::Groups,
         Self::Schedules,
+        Self::Kept,
         Self::CheckpointBegin,
         Self::CheckpointPart,
         Self::CheckpointEnd,

@@ -103,6 +103,7 @@ pub(super) fn run(bytes: &[u8]) -> bool {
     // What had not been answered by then may have happened or not: memory is ahead of the log.
     let log = hand.plant().log().expect("a unit with a log");
     let (synced, appended) = (log.sync(log.end()).is_ok(), log.end().0 > end_found);
+    let kept = hand.unit().kept_names("");
     let before = (hand.unit().volumes(), lasting(hand.unit()), hand.unit().schedules().len());
     drop(hand);
     if !synced {
@@ -116,6 +117,7 @@ pub(super) fn run(bytes: &[u8]) -> bool {
     let wrote_at = |volume| diptych_shared::Volume { host_wrote_at: None, ..volume };
     let expected: Vec<_> = before.0.into_iter().map(wrote_at).collect();
     assert_eq!((volumes, lasting(&unit), unit.schedules().len()), (expected, before.1, before.2));
+    assert_eq!(unit.kept_names(""), kept);
     true
 }
 

@@ -169,6 +169,9 @@ fn live(hand: &mut ByHand, life: Life, choices: &mut Choices) {
             let when = When::At(Utc::from_seconds(1 << 33));
             let scope = Scope::Pair { primary: ldev(0), secondary: ldev(2) };
             hand.unit().add_schedule(Schedule::new(scope, when), Time::ZERO).expect("a schedule");
+            for value in [Some(Bytes::from_static(b"00:00")), None] {
+                hand.unit().keep("lu/CL1-A:0", value).expect("room");
+            }
         }
         Life::Restores => {
             let mut run = |op| drop(hand.run(op, choices).expect("an end"));
@@ -181,6 +184,8 @@ fn live(hand: &mut ByHand, life: Life, choices: &mut Choices) {
         }
         Life::Data => {}
         Life::Checkpointed => {
+            let value = Bytes::from_static(b"a value");
+            hand.unit().keep("user/anna", Some(value)).expect("room");
             // Until the log is so full that there is a checkpoint.
             for block in 0..150 {
                 drop(hand.run(write(0, block % 20, 1), choices).expect("an end"));

@@ -1,8 +1,9 @@
 //! The control state: the last whole checkpoint, and the changes since.
 
 use super::RecoveryError;
-use crate::checkpoint::{ControlState, KeptHome, VERSION};
+use crate::checkpoint::{ControlState, FirstState, KeptHome, VERSION};
 use crate::core::Core;
+use crate::kept::Kept;
 use crate::record::{Kind, SEQUENCE_MAX};
 use crate::schedule::KeptSchedules;
 use diptych_cha::GroupName;
@@ -26,6 +27,7 @@ pub(super) struct Control {
     homes: BTreeMap<BackingId, Extent>,
     groups: Vec<(GroupName, Vec<(LdevId, LdevId)>)>,
     schedules: KeptSchedules,
+    kept: Kept,
     sequence: u64,
     next_backing: u64,
     changes: u64,
@@ -35,6 +37,7 @@ pub(super) struct Control {
 #[derive(Debug)]
 struct Parts {
     begin: Sequence,
+    version: u16,
     bytes: Vec<u8>,
 }
 
@@ -59,6 +62,7 @@ impl Control {
             homes: BTreeMap::new(),
             groups: Vec::new(),
             schedules: KeptSchedules::default(),
+            kept: Kept::default(),
             sequence: 1,
             next_backing: 1,
             changes: 0,
@@ -81,6 +85,7 @@ impl Control {
 
     fn start_from(&mut self, sequence: Sequence, state: ControlState) -> Result<(), RecoveryError> {
         let kind = Kind::CheckpointBegin as u16;
+        let ControlState { first: state, kept } = state;
         if state.sequence > SEQUENCE_MAX || state.next_backing > NEXT_BACKING_MAX {
             return Err(RecoveryError::Record { sequence, kind });
         }
@@ -89,6 +94,9 @@ impl Control {
         self.homes = state.homes.into_iter().map(place).collect();
         (self.groups, self.schedules) = (state.groups, state.schedules);
         (self.sequence, self.next_backing) = (state.sequence, state.next_backing);
+        if !kept.into_iter().all(|(name, value)| self.kept.replay(name, Some(value))) {
+            return Err(RecoveryError::Record { sequence, kind });
+        }
         Ok(())
     }
 
@@ -120,6 +128,12 @@ impl Control {
             }
             Kind::Groups => self.groups = decode(sequence, kind, head)?,
             Kind::Schedules => self.schedules = decode(sequence, kind, head)?,
+            Kind::Kept => {
+                let (name, value): (String, Option<Vec<u8>>) = decode(sequence, kind, head)?;
+                if !self.kept.replay(name, value) {
+                    return Err(RecoveryError::Record { sequence, kind: kind as u16 });
+                }
+            }
             Kind::CheckpointBegin | Kind::CheckpointPart | Kind::CheckpointEnd => {}
             Kind::Write | Kind::Zeros | Kind::Discard | Kind::Copy => {}
         }
@@ -148,6 +162,7 @@ impl Control {
         let restored = core.shared.restore(state.clone());
         restored.map_err(|source| RecoveryError::State { sequence: Sequence(0), source })?;
         *core.consistency_groups.lock() = std::mem::take(&mut self.groups).into_iter().collect();
+        *core.kept.lock() = std::mem::take(&mut self.kept);
         core.scheduler.lock().schedules.restore(std::mem::take(&mut self.schedules));
         core.numbers_from(self.sequence, self.next_backing);
         Ok(state)
@@ -186,7 +201,7 @@ fn last_checkpoint(
     records: &[ControlRecord],
 ) -> Result<Option<(Sequence, ControlState)>, RecoveryError> {
     let mut parts: Option<Parts> = None;
-    let mut whole: Option<(Sequence, Sequence, Vec<u8>)> = None;
+    let mut whole: Option<(Parts, Sequence)> = None;
     for (sequence, kind, head, payload) in records {
         let (sequence, kind) = (*sequence, *kind);
         match kind {
@@ -195,7 +210,7 @@ fn last_checkpoint(
                 if found > VERSION {
                     return Err(RecoveryError::Version { found, known: VERSION });
                 }
-                parts = Some(Parts { begin: sequence, bytes: Vec::new() });
+                parts = Some(Parts { begin: sequence, version: found, bytes: Vec::new() });
             }
             Kind::CheckpointPart => {
                 let (begin, start): (u64, u64) = decode(sequence, kind, head)?;
@@ -211,15 +226,23 @@ fn last_checkpoint(
                 let fits =
                     |parts: &Parts| parts.begin.0 == begin && parts.bytes.len() as u64 >= total;
                 if let Some(parts) = parts.take().filter(fits) {
-                    whole = Some((parts.begin, sequence, parts.bytes));
+                    whole = Some((parts, sequence));
                 }
             }
             _ => {}
         }
     }
-    let Some((begin, end, bytes)) = whole else { return Ok(None) };
-    // Behind the state there are zeros, up to a whole block.
-    let (state, _) = postcard::take_from_bytes(&bytes)
+    let Some((Parts { begin, version, bytes }, end)) = whole else { return Ok(None) };
+    let state = read_state(version, &bytes)
         .map_err(|_| RecoveryError::Record { sequence: end, kind: Kind::CheckpointEnd as u16 })?;
     Ok(Some((begin, state)))
+}
+
+/// Reads the state of a version. Behind it there are zeros, up to a whole block.
+fn read_state(version: u16, bytes: &[u8]) -> Result<ControlState, postcard::Error> {
+    if version >= 2 {
+        return postcard::take_from_bytes(bytes).map(|(state, _)| state);
+    }
+    let (first, _): (FirstState, _) = postcard::take_from_bytes(bytes)?;
+    Ok(ControlState { first, kept: Vec::new() })
 }
