@@ -12,6 +12,7 @@
 //! | [`CommandBlock`], [`OutcomeBlock`] | their bytes: code 701, primary 702, secondary 703, ... |
 //! | [`PortId`], [`Lun`], [`LuPath`], [`LuMap`] | ports and the volumes behind them (Fig. 11A) |
 //! | [`HostGroup`], [`TargetId`], [`InitiatorName`] | which hosts see which of them |
+//! | [`AccessBoard`] | that hosts' access to a volume has changed |
 //! | [`ChannelCounters`], [`ChannelSnapshot`] | what the host channels carried |
 //! | [`ChannelAdapter`] | an adapter: ports, map and counters in one |
 //!
@@ -41,6 +42,7 @@
 //! assert_eq!(adapter.counters().of(OpKind::Command).bytes_in, 24);
 //! ```
 
+mod access_board;
 mod adapter;
 mod command;
 mod command_block;
@@ -58,6 +60,7 @@ mod outcome_block;
 mod port;
 mod wire;
 
+pub use access_board::AccessBoard;
 pub use adapter::{ChannelAdapter, HostRequest};
 pub use command::{Command, CommandCode, CreateAuto, Outcome, Refusal, Who};
 pub use command_block::{COMMAND_BLOCK_BYTES, CommandBlock};

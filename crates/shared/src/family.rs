@@ -1,7 +1,8 @@
 //! The state of one family: its volumes, its pairs and their maps, its claims.
 
 use crate::recorder::{Recording, Visit};
-use crate::{Change, ClaimTable, Pair, PairOptions, Transition, Volume};
+use crate::watcher::Watching;
+use crate::{Change, ClaimTable, Pair, PairOptions, PairStatus, Transition, Volume};
 use diptych_format::{FamilyId, ImageNo, LdevId, PairId, TrackNo, TrackRange};
 use diptych_sync::Mutex;
 
@@ -47,6 +48,7 @@ pub struct FamilyState {
     pairs: Vec<Pair>,
     pub(crate) claims: ClaimTable,
     pub(crate) visit: Visit,
+    pub(crate) watcher: Option<Watching>,
 }
 
 impl FamilyState {
@@ -58,9 +60,10 @@ impl FamilyState {
         volumes: Vec<Volume>,
         pairs: Vec<Pair>,
         recorded: bool,
+        watcher: Option<Watching>,
     ) -> Self {
         let (claims, visit) = (ClaimTable::new(max_queued), Visit::new(recorded));
-        Self { id, track_count, volumes, pairs, claims, visit }
+        Self { id, track_count, volumes, pairs, claims, visit, watcher }
     }
 
     /// The family.
@@ -135,7 +138,7 @@ impl FamilyState {
     /// If the change is impossible: it names a pair or volume that is not in the family, tracks that
     /// are not there, or a step that the pair's status does not have.
     pub fn change(&mut self, change: Change) -> Option<Transition> {
-        let transition = self.apply(&change);
+        let transition = self.apply_watched(&change);
         self.visit.note(change);
         transition
     }
@@ -201,6 +204,12 @@ impl FamilyState {
         pair.assert_whole();
         let to = pair.status;
         (from != to).then_some(Transition { pair: id, from, to })
+    }
+
+    /// Shows a pair in a status that it had.
+    pub(crate) fn pretend(&mut self, id: PairId, status: PairStatus) {
+        let index = self.expect_pair(id);
+        self.pairs[index].status = status;
     }
 
     fn add_pair(&mut self, pair: Pair) {

@@ -23,6 +23,7 @@
 //! - No claim waits for ever in a family that was merged or split: it is answered `Moved`.
 //! - Pair numbers come back with another epoch, families and owners never.
 //! - A memory with a [`Recorder`] tells it each change that outlives the unit, in the order of memory.
+//! - A memory with a [`Watcher`] tells it when what hosts may do with a volume changes, at that moment.
 //! - What is absent: drives, slots, payload, host commands, threads, clocks. Nothing here waits; a
 //!   claim that has to is queued, and a release says whom to wake. Whether a command is allowed is
 //!   the control unit's business; here an impossible change is a broken invariant.
@@ -82,6 +83,7 @@ mod replay;
 mod replay_error;
 mod state;
 mod volume;
+mod watcher;
 
 pub use change::{Change, Transition};
 pub use claim::{Claim, Claimed, QueuedClaim};
@@ -99,3 +101,4 @@ pub use recorder::Recorder;
 pub use replay_error::{ReplayError, StateError};
 pub use state::State;
 pub use volume::{Volume, VolumeState};
+pub use watcher::Watcher;

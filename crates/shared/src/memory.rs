@@ -4,7 +4,8 @@ use crate::claim::{Claim, Claimed, QueuedClaim, granted};
 use crate::family::Family;
 use crate::pair_numbers::{MAX_PAIRS, PairNumbers};
 use crate::recorder::Recording;
-use crate::{FamilyState, Grant, Pair, Recorder, SharedError, Volume};
+use crate::watcher::Watching;
+use crate::{FamilyState, Grant, Pair, Recorder, SharedError, Volume, Watcher};
 use diptych_format::{Answer, FamilyId, LdevId, OwnerId, PairId, TrackRange, Wakes};
 use diptych_sync::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
@@ -58,6 +59,7 @@ pub struct SharedMemory {
     pub(crate) pair_numbers: Mutex<PairNumbers>,
     pub(crate) limits: Limits,
     pub(crate) recorder: Option<Recording>,
+    pub(crate) watcher: Option<Watching>,
 }
 
 impl Default for SharedMemory {
@@ -91,7 +93,20 @@ impl SharedMemory {
             pair_numbers: Mutex::new(PairNumbers::new(limits.pairs)),
             limits,
             recorder,
+            watcher: None,
         }
+    }
+
+    /// The same memory, without volumes yet: whose rights change from here on is told `watcher`.
+    ///
+    /// # Panics
+    ///
+    /// If there are volumes already.
+    #[must_use]
+    pub fn watched<W: Watcher + 'static>(mut self, watcher: W) -> Self {
+        assert!(self.directory.read().families.is_empty(), "volumes are watched from the first on");
+        self.watcher = Some(Arc::new(Box::new(watcher)));
+        self
     }
 
     /// A family that is in no directory yet. Both lists are ascending.
@@ -104,7 +119,9 @@ impl SharedMemory {
     ) -> Family {
         let (queued_claims, recorder) = (self.limits.queued_claims, self.recorder.clone());
         let recorded = recorder.is_some();
-        let state = FamilyState::new(id, track_count, queued_claims, volumes, pairs, recorded);
+        let watcher = self.watcher.clone();
+        let state =
+            FamilyState::new(id, track_count, queued_claims, volumes, pairs, recorded, watcher);
         Family { id, state: Mutex::new(state), recorder }
     }
 

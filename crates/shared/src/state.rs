@@ -59,7 +59,8 @@ impl SharedMemory {
     /// [`StateError`]: there are volumes, or the state is none that a memory can have.
     pub fn restore(&self, state: State) -> Result<(), StateError> {
         let State { volumes, pairs, pair_numbers } = state;
-        let built = Self::with_recording(self.limits, self.recorder.clone());
+        let mut built = Self::with_recording(self.limits, self.recorder.clone());
+        built.watcher = self.watcher.clone();
         built.directory.write().continue_from(&self.directory.read());
         let (asked, limit) = (pair_numbers.len(), self.limits.pairs);
         if asked > limit {

@@ -1,7 +1,9 @@
 //! What a host may do with a volume (design table of pair statuses).
 
-use diptych_cha::{Forbidden, HostError, Tried};
-use diptych_shared::{FamilyState, PairStatus, Volume, VolumeState};
+use diptych_cha::{AccessBoard, Forbidden, HostError, Tried};
+use diptych_format::LdevId;
+use diptych_shared::{FamilyState, PairStatus, Volume, VolumeState, Watcher};
+use diptych_sync::Arc;
 
 /// Whether a host may read or write the volume now.
 pub(crate) fn access(family: &FamilyState, volume: &Volume, tried: Tried) -> Result<(), HostError> {
@@ -21,6 +23,23 @@ pub(crate) fn access(family: &FamilyState, volume: &Volume, tried: Tried) -> Res
             no(Forbidden::Reserved)
         }
         None => Ok(()),
+    }
+}
+
+/// Puts it on the board when hosts may do more or less with a volume than before.
+#[derive(Debug)]
+pub(crate) struct AccessWatcher {
+    pub(crate) board: Arc<AccessBoard>,
+}
+
+impl Watcher for AccessWatcher {
+    fn rights(&self, family: &FamilyState, volume: &Volume) -> u8 {
+        let may = |tried| u8::from(access(family, volume, tried).is_ok());
+        may(Tried::Read) | may(Tried::Write) << 1
+    }
+
+    fn rights_changed(&self, ldev: LdevId) {
+        self.board.changed(ldev);
     }
 }
 

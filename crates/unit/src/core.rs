@@ -1,6 +1,7 @@
 //! The parts that every job of a control unit shares.
 
 use crate::UnitConfig;
+use crate::access::AccessWatcher;
 use crate::drain::Drains;
 use crate::effect::UnitLog;
 use crate::history::{History, HistoryEntry, Message};
@@ -10,8 +11,9 @@ use crate::kept::Kept;
 use crate::record::Kind;
 use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
+use crate::writers::Writers;
 use diptych_cache::{Cache, SlotKey};
-use diptych_cha::{GroupName, HostError};
+use diptych_cha::{AccessBoard, GroupName, HostError};
 use diptych_dka::{Groups, Home};
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
 use diptych_shared::{Pair, PairStatus, SharedMemory, Transition};
@@ -33,6 +35,10 @@ pub(crate) struct Shape {
 pub(crate) struct Core {
     pub(crate) config: UnitConfig,
     pub(crate) shared: SharedMemory,
+    /// Whose access has changed, for the channel adapters. Taken under a family.
+    pub(crate) access_board: Arc<AccessBoard>,
+    /// Who has which volume open for writing.
+    pub(crate) writers: Writers,
     pub(crate) cache: Cache,
     pub(crate) groups: Arc<Groups>,
     /// The durable log.
@@ -79,8 +85,12 @@ impl Core {
                 (SharedMemory::recorded(config.limits, Arc::new(recorder)), journal)
             }
         };
+        let access_board = Arc::new(AccessBoard::new());
+        let shared = shared.watched(AccessWatcher { board: access_board.clone() });
         Self {
             shared,
+            access_board,
+            writers: Writers::default(),
             journal,
             cache,
             groups,

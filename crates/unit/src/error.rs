@@ -109,6 +109,14 @@ pub enum UnitError {
     /// The log has no room before the next checkpoint: ask again.
     #[error("the log has no room for this just now: ask again")]
     NoLogRoom,
+    /// The volume is open for writing as often as it can be.
+    #[error("volume {ldev} is open for writing {most} times already")]
+    TooManyWriters {
+        /// The volume.
+        ldev: LdevId,
+        /// The most there can be.
+        most: u32,
+    },
     /// A setting must be at least 1.
     #[error("{setting} must be at least 1")]
     Zero {

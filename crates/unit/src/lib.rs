@@ -88,6 +88,7 @@ mod scheduler;
 mod settle;
 mod slots;
 mod unit;
+mod writers;
 
 pub use changed::{Changed, ChangedMap, ChangedQuery};
 pub use config::{Durability, UnitConfig};
@@ -109,3 +110,4 @@ pub use schedule::{
 };
 pub use scheduler::{CopySpeed, HeldBy, HostsSeen};
 pub use unit::{Due, Unit};
+pub use writers::WriterGuard;

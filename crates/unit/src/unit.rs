@@ -62,6 +62,10 @@ impl Unit {
         &self.core
     }
 
+    pub(crate) fn core_handle(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
     /// A unit without volumes, over this hardware: one parity group a drive. If the hardware has a
     /// log, everything that is answered from here on is in it; a log that holds something already is
     /// for [`Unit::open`].
@@ -137,6 +141,7 @@ impl Unit {
     pub fn remove_volume(&self, ldev: LdevId) -> Result<Wakes, UnitError> {
         let backing = self.core.shared.remove_volume(ldev)?.backing;
         self.core.shapes.write().remove(&ldev);
+        self.core.access_board.forget(ldev);
         // Before its place can be another's.
         self.core.journal.commit_now()?;
         // In this order: once the backing is nobody's, the last destage of it gives the place back.

@@ -35,7 +35,8 @@ pub(super) async fn create(
     }
     let secondaries_max = core.config.secondaries_max;
     let in_use = (core.config.in_use_ns, m.now());
-    let rules = CreateRules { command, secondaries_max, needs_reserve, in_use };
+    let writers = &core.writers;
+    let rules = CreateRules { command, secondaries_max, needs_reserve, in_use, writers };
     match check(&rules, &families) {
         Ok(()) => add_pair(m, core, command, families).await,
         Err(refusal) => Outcome::Refused(refusal),

@@ -48,6 +48,7 @@ fn primary(core: &Core, auto: CreateAuto) -> Result<Volume, Refusal> {
         secondaries_max: core.config.secondaries_max,
         needs_reserve: true,
         in_use: (0, Time::ZERO),
+        writers: &core.writers,
     };
     let look = |family: &mut FamilyState| {
         rules.primary(family)?;

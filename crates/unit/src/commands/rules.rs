@@ -1,5 +1,6 @@
 //! What a command needs, beyond the pair's own status. Each refusal is its own reason.
 
+use crate::writers::Writers;
 use diptych_cha::{Command, Refusal};
 use diptych_format::{LdevId, PairId, Time};
 use diptych_shared::{FamilyState, PairStatus, Volume, VolumeState};
@@ -12,6 +13,7 @@ pub(super) struct CreateRules<'a> {
     pub(super) needs_reserve: bool,
     /// What [`UnitConfig::in_use_ns`](crate::UnitConfig) says, and the time.
     pub(super) in_use: (u64, Time),
+    pub(super) writers: &'a Writers,
 }
 
 impl CreateRules<'_> {
@@ -59,18 +61,16 @@ impl CreateRules<'_> {
             return Err(Refusal::NotReserved { ldev });
         }
         let (in_use_ns, now) = self.in_use;
-        if in_use(volume, in_use_ns, now) {
+        if in_use(volume, self.writers, in_use_ns, now) {
             return Err(Refusal::InUse { ldev });
         }
         Ok(())
     }
 }
 
-/// Whether a host uses the volume: it wrote it less than `in_use_ns` ago.
-///
-/// Protocols that know of open connections and registrations will have their say here.
-pub(crate) fn in_use(volume: &Volume, in_use_ns: u64, now: Time) -> bool {
-    volume.host_wrote_at.is_some_and(|at| now.ns_since(at) < in_use_ns)
+/// Whether a host uses the volume: it has it open for writing, or wrote it less than `in_use_ns` ago.
+pub(crate) fn in_use(volume: &Volume, writers: &Writers, in_use_ns: u64, now: Time) -> bool {
+    writers.has(volume) || volume.host_wrote_at.is_some_and(|at| now.ns_since(at) < in_use_ns)
 }
 
 fn usable(volume: &Volume) -> Result<(), Refusal> {

@@ -102,7 +102,7 @@ fn see(
     (primary, secondary): (LdevId, LdevId),
     now: Time,
 ) -> Seen {
-    let used = |volume: &Volume| in_use(volume, core.config.in_use_ns, now);
+    let used = |volume: &Volume| in_use(volume, &core.writers, core.config.in_use_ns, now);
     let pair = family.pair_between(primary, secondary).map(|pair| SeenPair {
         id: pair.id,
         status: pair.status,

@@ -97,3 +97,15 @@ fn a_destage_of_the_secondary_that_fails_does_not_end_a_restore() {
     }
     assert!(while_restoring > 10, "{while_restoring} restores had the failure before their end");
 }
+
+/// Hosts that may not use a volume for a while are told so, and when they may again.
+#[test]
+fn blocking_and_releasing_are_changes_of_access() {
+    let mut bench = Bench::new(1, config(12), 2);
+    let board = bench.unit().access_board();
+    let epochs = || [0, 1].map(|no| board.epoch(ldev(no)));
+    block(&mut bench, 0);
+    assert_eq!(epochs(), [1, 0]);
+    release(&mut bench, 0);
+    assert_eq!(epochs(), [2, 0]);
+}

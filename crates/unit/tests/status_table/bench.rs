@@ -29,7 +29,7 @@ impl Bench {
     }
 
     /// Runs one operation, and nothing beside it.
-    fn run(&mut self, op: HostOp) -> HostReply {
+    pub(crate) fn run(&mut self, op: HostOp) -> HostReply {
         let id = self.hand.start(op);
         while self.hand.is_running(id) {
             let own = |m: &&Move| matches!(m, Move::Step(i) | Move::Perform(i, _) if *i == id);

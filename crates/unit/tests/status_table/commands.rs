@@ -4,10 +4,10 @@ use crate::bench::{Bench, PRIMARY, QUICK, SECONDARY, STATUSES, outcome};
 use diptych_cha::{Command, CommandCode};
 use std::fmt::Write as _;
 
-type Asked = fn() -> Command;
+pub(crate) type Asked = fn() -> Command;
 
 /// Commands of the first pair, with all that each may say.
-const COMMANDS: [(&str, Asked); 15] = [
+pub(crate) const COMMANDS: [(&str, Asked); 15] = [
     ("create", || of(CommandCode::Create)),
     ("create idle", || of(CommandCode::Create).without_initial_copy()),
     ("create, copy", || of(CommandCode::Create).and_copy()),

@@ -4,6 +4,7 @@
 mod access;
 mod bench;
 mod commands;
+mod epochs;
 mod groups;
 mod refusals;
 mod relatives;
