@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum UnitDirError {
     /// There is no unit here: the last step of making one is `unit.toml`.
-    #[error("{} is no unit directory, it has no unit.toml: name one that `diptych unit create` made", path.display())]
+    #[error("{} is no unit directory, it has no unit.toml: name one that `diptych init` made", path.display())]
     NotUnit {
         /// The directory.
         path: PathBuf,

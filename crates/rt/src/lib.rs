@@ -51,6 +51,7 @@ mod completion;
 mod dir_error;
 mod error;
 mod manifest;
+pub mod net;
 mod parking;
 mod rt;
 mod task;

@@ -156,6 +156,11 @@ impl Rt {
         self.engine.wait_idle();
     }
 
+    /// Whether the driver has stopped: it was asked to, the log has failed, or something has panicked.
+    pub fn is_stopped(&self) -> bool {
+        self.engine.is_stopped()
+    }
+
     /// Stops the driver: requests that wait are answered that the unit stops, and so are all that
     /// come later; what a worker is at it brings to its next wait or its end. Returns when the
     /// workers have ended. What is dirty in the cache stays there: flush before.

@@ -102,7 +102,7 @@ impl Engine {
         OwnerId(self.next_owner.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.get().is_some()
     }
 

@@ -1,0 +1,9 @@
+//! The protocol, byte by byte, over a unit in memory.
+#![cfg(not(any(diptych_loom, diptych_shuttle)))]
+#![allow(missing_docs)] // a test program has no public items
+
+mod client;
+mod handshake;
+mod limits;
+mod rig;
+mod transmission;

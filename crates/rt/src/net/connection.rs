@@ -1,0 +1,273 @@
+//! A connection as a service sees it.
+
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use super::{Address, NetError, NetLimits, Part, Wire};
+use bytes::Bytes;
+use diptych_sync::Arc;
+use diptych_sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// A connection, in the hands of its own thread.
+pub struct Connection {
+    inbox: Inbox,
+    outbox: Arc<Outbox>,
+    limits: NetLimits,
+    stopping: Arc<AtomicBool>,
+    local: Address,
+    peer: String,
+    /// By when the negotiation has to be over; `None`: it is.
+    negotiation_until: Option<Instant>,
+    /// When something came last.
+    heard_at: Instant,
+    /// How long a receive waits now, as the wire was told.
+    patience: Option<Duration>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({} at {})", self.peer, self.local)
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        outbox: Arc<Outbox>,
+        limits: NetLimits,
+        stopping: Arc<AtomicBool>,
+        local: Address,
+        peer: String,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            inbox: Inbox::default(),
+            outbox,
+            limits,
+            stopping,
+            local,
+            peer,
+            negotiation_until: Some(now + limits.negotiation),
+            heard_at: now,
+            patience: None,
+        }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// The address that it was accepted at.
+    pub fn local(&self) -> &Address {
+        &self.local
+    }
+
+    /// Whether the server stops: what was received already is still served, or refused.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The negotiation is over: no hurry any more, and room for many requests.
+    pub fn established(&mut self) {
+        self.negotiation_until = None;
+        self.inbox.establish();
+    }
+
+    /// The next bytes, taken; `None` if the peer has closed the connection before the first of them.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends in the middle, or is too slow.
+    pub fn header<const N: usize>(&mut self) -> Result<Option<[u8; N]>, NetError> {
+        while self.inbox.available().len() < N {
+            if !self.receive(N)? {
+                return if self.inbox.available().is_empty() {
+                    Ok(None)
+                } else {
+                    Err(NetError::Closed)
+                };
+            }
+        }
+        let header = self.inbox.available().first_chunk::<N>().copied();
+        self.inbox.take(N);
+        Ok(header)
+    }
+
+    /// The next `bytes` bytes, taken: allocated as a whole, so bound it first.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends before, or is too slow.
+    pub fn payload(&mut self, bytes: usize) -> Result<Bytes, NetError> {
+        let Self { inbox, outbox, limits, negotiation_until, heard_at, patience, .. } = self;
+        let mut waits = Waits { outbox, limits, negotiation_until, heard_at, patience };
+        inbox.payload(bytes, |into| match waits.receive(true, |wire| wire.receive(into))? {
+            0 => Err(NetError::Closed),
+            _ => Ok(()),
+        })
+    }
+
+    /// Takes the next `bytes` bytes and forgets them.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends before, or is too slow.
+    pub fn skip(&mut self, mut bytes: u64) -> Result<(), NetError> {
+        while bytes > 0 {
+            let here = self.inbox.available().len();
+            if here == 0 {
+                if !self.receive(1)? {
+                    return Err(NetError::Closed);
+                }
+                continue;
+            }
+            let taken = here.min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.inbox.take(taken);
+            bytes -= taken as u64;
+        }
+        Ok(())
+    }
+
+    /// Sends these parts, at the latest when nothing is left of what was received.
+    pub fn send<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>) {
+        self.outbox.push(parts, None);
+    }
+
+    /// A request is under way that keeps so many bytes: its payload, or what its answer will have.
+    /// Waits until the limits of the connection have room for it.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    pub fn begin(&self, bytes: usize) -> Result<Pending, NetError> {
+        self.outbox.begin(bytes)?;
+        Ok(Pending { outbox: Some(self.outbox.clone()), bytes })
+    }
+
+    /// Waits until all requests are answered and all answers sent: until the negotiation has to be over,
+    /// or for as long as a peer may stall.
+    ///
+    /// # Errors
+    ///
+    /// If that is not enough, or the connection ends before.
+    pub fn drain(&self) -> Result<(), NetError> {
+        let (patience, late) = match self.negotiation_until {
+            Some(until) => (until.saturating_duration_since(Instant::now()), NetError::Late),
+            None => (self.limits.stalled, NetError::Stalled),
+        };
+        let is_drained = self.outbox.drain(patience);
+        match self.outbox.failure() {
+            Some(failure) => Err(failure),
+            None => is_drained.then_some(()).ok_or(late),
+        }
+    }
+
+    /// Receives something; `false` at the end.
+    fn receive(&mut self, wanted: usize) -> Result<bool, NetError> {
+        let Self { inbox, outbox, limits, negotiation_until, heard_at, patience, .. } = self;
+        let within = !inbox.available().is_empty();
+        let mut waits = Waits { outbox, limits, negotiation_until, heard_at, patience };
+        Ok(waits.receive(within, |wire| inbox.receive(wire, wanted))? > 0)
+    }
+}
+
+/// How a connection waits for what comes.
+struct Waits<'a> {
+    outbox: &'a Arc<Outbox>,
+    limits: &'a NetLimits,
+    negotiation_until: &'a Option<Instant>,
+    heard_at: &'a mut Instant,
+    patience: &'a mut Option<Duration>,
+}
+
+impl Waits<'_> {
+    /// Ends the batch and receives; `within` a message, the peer may not stall.
+    fn receive(
+        &mut self,
+        within: bool,
+        mut receive: impl FnMut(&dyn Wire) -> io::Result<usize>,
+    ) -> Result<usize, NetError> {
+        let wire = self.outbox.wire();
+        self.outbox.end_batch();
+        loop {
+            self.set_patience(wire)?;
+            match receive(wire) {
+                Ok(bytes) => {
+                    if self.limits.idle.is_some() {
+                        *self.heard_at = Instant::now();
+                    }
+                    self.outbox.begin_batch();
+                    return Ok(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waited(within)?,
+                Err(error) => return Err(self.outbox.failure().unwrap_or(NetError::Io(error))),
+            }
+        }
+    }
+
+    /// Nothing came for as long as the wire waits: whether that was too long.
+    fn waited(&self, within: bool) -> Result<(), NetError> {
+        match (self.negotiation_until, self.limits.idle) {
+            (Some(until), _) if Instant::now() >= *until => Err(NetError::Late),
+            (Some(_), _) => Ok(()),
+            (None, _) if within => Err(NetError::Stalled),
+            (None, Some(idle)) if self.heard_at.elapsed() >= idle => Err(NetError::Idle),
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn set_patience(&mut self, wire: &dyn Wire) -> Result<(), NetError> {
+        let patience = match (self.negotiation_until, self.limits.idle) {
+            // 0 would be for ever.
+            (Some(until), _) => {
+                until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+            }
+            (None, Some(idle)) => self.limits.stalled.min(idle),
+            (None, None) => self.limits.stalled,
+        };
+        if *self.patience != Some(patience) {
+            wire.set_patience(Some(patience)).map_err(NetError::Io)?;
+            *self.patience = Some(patience);
+        }
+        Ok(())
+    }
+}
+
+/// A request under way. It is over when this is dropped, or [answered](Self::answer).
+pub struct Pending {
+    /// Taken when it is over.
+    outbox: Option<Arc<Outbox>>,
+    bytes: usize,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pending({} bytes)", self.bytes)
+    }
+}
+
+impl Pending {
+    /// Sends a part of the answer; the request goes on. Never waits.
+    pub fn send<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>) {
+        if let Some(outbox) = &self.outbox {
+            outbox.push(parts, None);
+        }
+    }
+
+    /// Sends the answer, or its last part; the request is over. Never waits.
+    pub fn answer<'a>(mut self, parts: impl IntoIterator<Item = Part<'a>>) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.push(parts, Some(self.bytes));
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.push([], Some(self.bytes));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! What is to be sent on a connection, and who sends it.
+//!
+//! | who sends | when |
+//! |---|---|
+//! | nobody | nothing is there, or the reader is at a batch and sends at its end |
+//! | somebody | whoever put the first bytes there, or the reader: without waiting |
+//! | the writer | the socket did not take all: a thread of the connection that waits for it |
+//!
+//! Invariants:
+//! - One thread at a time sends, without the lock.
+//! - When nobody sends, the outbox is empty or a batch is under way, whose end sends.
+//! - A request counts from [`begin`](Outbox::begin) until its `Pending` is gone; its answer counts
+//!   until it is sent. Together they stay within the limits, but for one request alone.
+//! - After the end nothing is kept, and nobody waits.
+
+use super::parts::Parts;
+use super::{NetError, NetLimits, Part, Wire};
+use diptych_sync::{Arc, Condvar, Mutex, MutexGuard, thread};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// So much is sent also within a batch: the peer can begin with it.
+const BATCH_BYTES: usize = 256 << 10;
+/// A thread that has other things to do sends so often; if more came meanwhile the writer goes on.
+const ROUNDS_MAX: usize = 8;
+
+pub(super) struct Outbox {
+    wire: Box<dyn Wire>,
+    limits: NetLimits,
+    state: Mutex<State>,
+    /// There is room, all is sent, a request is over, or the end has come: for the reader.
+    changed: Condvar,
+    /// It is the writer's turn, or the end has come.
+    to_write: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Nobody,
+    Somebody,
+    Writer,
+}
+
+struct State {
+    parts: Parts,
+    /// Bytes put here and not sent, also those that somebody is sending.
+    unsent_bytes: usize,
+    /// Requests under way, and what they count for.
+    requests: usize,
+    request_bytes: usize,
+    /// The reader is at a batch.
+    in_batch: bool,
+    /// The reader waits for a change.
+    awaited: bool,
+    sender: Sender,
+    has_writer: bool,
+    /// Nothing is sent any more.
+    ended: bool,
+    /// Why, if it was not asked for.
+    failed: Option<NetError>,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.requests == 0 && self.unsent_bytes == 0
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(wire: Box<dyn Wire>, limits: NetLimits) -> Self {
+        let state = State {
+            parts: Parts::default(),
+            unsent_bytes: 0,
+            requests: 0,
+            request_bytes: 0,
+            in_batch: false,
+            awaited: false,
+            sender: Sender::Nobody,
+            has_writer: false,
+            ended: false,
+            failed: None,
+        };
+        let (changed, to_write) = (Condvar::new(), Condvar::new());
+        Self { wire, limits, state: Mutex::new(state), changed, to_write }
+    }
+
+    pub(super) fn wire(&self) -> &dyn Wire {
+        &*self.wire
+    }
+
+    /// The reader has something to do: answers wait for the end of the batch.
+    pub(super) fn begin_batch(&self) {
+        self.state.lock().in_batch = true;
+    }
+
+    /// The reader has nothing to do any more: what is there is sent.
+    pub(super) fn end_batch(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.in_batch = false;
+        self.send(state);
+    }
+
+    /// A request that counts for so many bytes is under way. Waits until there is room for it.
+    pub(super) fn begin(self: &Arc<Self>, bytes: usize) -> Result<(), NetError> {
+        let mut state = self.state.lock();
+        loop {
+            if state.ended {
+                return Err(state.failed.take().unwrap_or(NetError::Ended));
+            }
+            let all = state.request_bytes + state.unsent_bytes + bytes;
+            let has_room = state.requests < self.limits.requests && all <= self.limits.bytes;
+            if has_room || state.is_over() {
+                // If it had to wait, the batch was ended.
+                state.in_batch = true;
+                state.requests += 1;
+                state.request_bytes += bytes;
+                return Ok(());
+            }
+            // What is waited for must get out.
+            if state.in_batch {
+                state.in_batch = false;
+                self.send(state);
+                state = self.state.lock();
+                continue;
+            }
+            state.awaited = true;
+            state = self.changed.wait(state);
+            state.awaited = false;
+        }
+    }
+
+    /// Puts these parts there, one behind the other; a request that counted for `over` is over.
+    pub(super) fn push<'a>(
+        self: &Arc<Self>,
+        parts: impl IntoIterator<Item = Part<'a>>,
+        over: Option<usize>,
+    ) {
+        let mut state = self.state.lock();
+        if let Some(bytes) = over {
+            state.requests -= 1;
+            state.request_bytes -= bytes;
+            self.tell(&state);
+        }
+        if state.ended {
+            return;
+        }
+        for part in parts {
+            let bytes = state.parts.push(part);
+            state.unsent_bytes += bytes;
+        }
+        if !state.in_batch || state.unsent_bytes >= BATCH_BYTES {
+            self.send(state);
+        }
+    }
+
+    /// Sends what is there, unless somebody does; never waits for the socket.
+    fn send<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
+        if state.sender != Sender::Nobody || state.parts.is_empty() || state.ended {
+            return;
+        }
+        state.sender = Sender::Somebody;
+        for _ in 0..ROUNDS_MAX {
+            let mut parts = std::mem::take(&mut state.parts);
+            drop(state);
+            let sent = send_all(&*self.wire, &mut parts, false);
+            state = self.state.lock();
+            match self.note(&mut state, parts, sent) {
+                Ok(true) => {}
+                Ok(false) => return self.leave_to_writer(state),
+                Err(Failed) => return,
+            }
+            if state.parts.is_empty() {
+                state.sender = Sender::Nobody;
+                return self.tell(&state);
+            }
+        }
+        self.leave_to_writer(state);
+    }
+
+    /// Notes what was sent; whether that was all of it.
+    fn note(
+        &self,
+        state: &mut State,
+        rest: Parts,
+        (bytes, sent): (usize, io::Result<()>),
+    ) -> Result<bool, Failed> {
+        if state.ended {
+            state.sender = Sender::Nobody;
+            return Err(Failed);
+        }
+        state.unsent_bytes -= bytes;
+        let is_all = rest.is_empty();
+        state.parts = rest.followed_by(std::mem::take(&mut state.parts));
+        match sent {
+            Ok(()) => Ok(is_all),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => {
+                self.fail(state, NetError::Io(error));
+                Err(Failed)
+            }
+        }
+    }
+
+    fn leave_to_writer<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
+        state.sender = Sender::Writer;
+        if state.has_writer {
+            drop(state);
+            self.to_write.notify_one();
+            return;
+        }
+        state.has_writer = true;
+        drop(state);
+        let outbox = self.clone();
+        let writer = thread::Builder::new().name("diptych-writer".to_owned());
+        if let Err(error) = writer.spawn(move || outbox.write()) {
+            self.fail(&mut self.state.lock(), NetError::Thread(error));
+        }
+    }
+
+    /// The writer's life.
+    fn write(&self) {
+        let mut state = self.state.lock();
+        loop {
+            while state.sender != Sender::Writer {
+                if state.ended {
+                    return;
+                }
+                state = self.to_write.wait(state);
+            }
+            let mut parts = std::mem::take(&mut state.parts);
+            drop(state);
+            let mut sent = send_all(&*self.wire, &mut parts, true);
+            let is_stalled = matches!(&sent.1, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+            if is_stalled && sent.0 > 0 {
+                // Something was taken: that is slow, and not stalled.
+                sent.1 = Ok(());
+            }
+            state = self.state.lock();
+            let Ok(is_all) = self.note(&mut state, parts, sent) else { return };
+            if is_all && state.parts.is_empty() {
+                state.sender = Sender::Nobody;
+            } else if !is_all && is_stalled && state.sender == Sender::Writer {
+                self.fail(&mut state, NetError::Stalled);
+                return;
+            }
+            self.tell(&state);
+        }
+    }
+
+    /// The end that nobody asked for.
+    fn fail(&self, state: &mut State, error: NetError) {
+        state.failed.get_or_insert(error);
+        self.end_now(state);
+    }
+
+    fn end_now(&self, state: &mut State) {
+        state.ended = true;
+        state.parts = Parts::default();
+        state.unsent_bytes = 0;
+        state.sender = Sender::Nobody;
+        self.wire.end(true, true);
+        self.changed.notify_all();
+        self.to_write.notify_all();
+    }
+
+    /// Ends the connection at once.
+    pub(super) fn end(&self) {
+        self.end_now(&mut self.state.lock());
+    }
+
+    /// Waits until no request is under way and all answers are sent, at most for so long; `false` if
+    /// that was not enough.
+    pub(super) fn drain(self: &Arc<Self>, patience: Duration) -> bool {
+        self.end_batch();
+        let until = Instant::now() + patience;
+        let mut state = self.state.lock();
+        while !state.ended && !state.is_over() {
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
+            state.awaited = true;
+            state = self.changed.wait_for(state, left);
+            state.awaited = false;
+        }
+        true
+    }
+
+    /// Why the connection ended, if it was not asked for.
+    pub(super) fn failure(&self) -> Option<NetError> {
+        self.state.lock().failed.take()
+    }
+
+    fn tell(&self, state: &State) {
+        if state.awaited {
+            self.changed.notify_all();
+        }
+    }
+}
+
+struct Failed;
+
+/// Sends until all is sent or the wire takes no more. Returns how much it was.
+fn send_all(wire: &dyn Wire, parts: &mut Parts, wait: bool) -> (usize, io::Result<()>) {
+    let mut bytes = 0;
+    while !parts.is_empty() {
+        match wire.send(&parts.slices(), wait) {
+            Ok(0) => return (bytes, Err(io::ErrorKind::WriteZero.into())),
+            Ok(sent) => {
+                bytes += sent;
+                parts.advance(sent);
+            }
+            Err(error) => return (bytes, Err(error)),
+        }
+    }
+    (bytes, Ok(()))
+}

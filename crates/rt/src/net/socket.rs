@@ -1,0 +1,121 @@
+//! Sockets, TCP and Unix: listening, accepting, and the plain [`Wire`].
+
+use super::{Address, NetError, Wire};
+use rustix::buffer::spare_capacity;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sendmsg, shutdown};
+use std::fs;
+use std::io::{self, IoSlice};
+use std::net::TcpListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Listens, and says where: a port 0 has become a real one.
+    pub(super) fn bind(address: &Address) -> Result<(Self, Address), NetError> {
+        let failed = |source| NetError::Listen { address: address.clone(), source };
+        match address {
+            Address::Tcp(socket) => {
+                let listener = TcpListener::bind(socket).map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                Ok((Self::Tcp(listener), Address::Tcp(bound)))
+            }
+            Address::Unix(path) => {
+                let listener = match UnixListener::bind(path) {
+                    // One that nobody listens on was left behind by a process that was killed.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AddrInUse
+                            && UnixStream::connect(path).is_err() =>
+                    {
+                        fs::remove_file(path).and_then(|()| UnixListener::bind(path))
+                    }
+                    other => other,
+                };
+                Ok((Self::Unix(listener.map_err(failed)?), address.clone()))
+            }
+        }
+    }
+
+    /// Waits for a connection; says who it is.
+    pub(super) fn accept(&self) -> io::Result<(OwnedFd, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                Ok((stream.into(), peer.to_string()))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((stream.into(), "unix".to_owned()))
+            }
+        }
+    }
+
+    /// Accepts no more: whoever waits in [`accept`](Self::accept) is told.
+    pub(super) fn end(&self) {
+        // It can only fail on what is no socket.
+        let _ = match self {
+            Self::Tcp(listener) => shutdown(listener, Shutdown::Both),
+            Self::Unix(listener) => shutdown(listener, Shutdown::Both),
+        };
+    }
+}
+
+/// The plain wire.
+#[derive(Debug)]
+pub(super) struct Socket(OwnedFd);
+
+impl Socket {
+    /// A connected socket whose peer may take nothing for so long.
+    pub(super) fn new(fd: OwnedFd, stalled: Duration) -> io::Result<Self> {
+        sockopt::set_socket_timeout(&fd, Timeout::Send, Some(stalled))?;
+        Ok(Self(fd))
+    }
+}
+
+/// Again and again while a signal comes between.
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
+}
+
+impl Wire for Socket {
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        debug_assert!(!into.spare_capacity_mut().is_empty());
+        retry(|| recv(&self.0, spare_capacity(into), RecvFlags::empty()).map(|(bytes, _)| bytes))
+    }
+
+    fn send(&self, parts: &[IoSlice<'_>], wait: bool) -> io::Result<usize> {
+        let flags = if wait { SendFlags::empty() } else { SendFlags::DONTWAIT };
+        let flags = flags | SendFlags::NOSIGNAL;
+        retry(|| sendmsg(&self.0, parts, &mut SendAncillaryBuffer::default(), flags))
+    }
+
+    fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        Ok(sockopt::set_socket_timeout(&self.0, Timeout::Recv, patience)?)
+    }
+
+    fn end(&self, receiving: bool, sending: bool) {
+        let how = match (receiving, sending) {
+            (true, true) => Shutdown::Both,
+            (true, false) => Shutdown::Read,
+            (false, true) => Shutdown::Write,
+            (false, false) => return,
+        };
+        // The peer may have ended it before.
+        let _ = shutdown(&self.0, how);
+    }
+}

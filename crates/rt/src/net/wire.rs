@@ -1,0 +1,37 @@
+//! What bytes come and go by.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+/// A way in both directions: a socket, or something wrapped around one.
+///
+/// One thread receives; one thread at a time sends; both at once.
+pub trait Wire: Send + Sync {
+    /// Waits for bytes and appends them, no more than the spare capacity of `into`, which is not 0.
+    /// Returns 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing came within the
+    /// [time to wait](Self::set_patience); else what the socket says.
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
+
+    /// Sends some of these bytes, and returns how many. With `wait` it waits until it can send at least
+    /// one, at most for the time that a stalled peer has.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none could be sent; else what the socket says.
+    fn send(&self, parts: &[IoSlice<'_>], wait: bool) -> io::Result<usize>;
+
+    /// How long to wait for bytes to come; `None`: for ever.
+    ///
+    /// # Errors
+    ///
+    /// If the socket does not take it.
+    fn set_patience(&self, patience: Option<Duration>) -> io::Result<()>;
+
+    /// Ends one direction, or both: who waits there waits no more. What was received before can still
+    /// be taken.
+    fn end(&self, receiving: bool, sending: bool);
+}
