@@ -12,6 +12,7 @@
 //!
 //! ```text
 //!   hosts ──────────────┐
+//!   L6  nbd             │  one protocol each
 //!   L5  rt              │  threads, wall clock: turns the crank of the jobs
 //!   L4  unit            │  control unit 102: commands, copy (Figs. 5, 6), change (Fig. 9)
 //!   L3  cha  dka        └▶ channel adapter 109 (Fig. 7), disk adapter 108 (Fig. 10A)
@@ -34,6 +35,7 @@
 //! | [`unit`](mod@unit) | the control unit as jobs and effects, without a thread or a clock |
 //! | [`rt`](mod@rt) | the control unit on threads |
 //! | [`sim`](mod@sim) | the control unit in virtual time |
+//! | [`nbd`](mod@nbd) | volumes as network block devices |
 //!
 //! Invariants:
 //! - This crate adds nothing to the layers: no type, no function, no state.
@@ -90,6 +92,7 @@ pub use diptych_dka as dka;
 pub use diptych_drr as drr;
 pub use diptych_format as format;
 pub use diptych_log as log;
+pub use diptych_nbd as nbd;
 pub use diptych_rt as rt;
 pub use diptych_shared as shared;
 pub use diptych_sim as sim;

@@ -1,12 +1,16 @@
 //! The `diptych` program.
 //!
 //! Exit codes: 0 all went well, 1 the unit did something wrong, 2 the input or the environment did
-//! not allow it. Results go to stdout, progress and errors to stderr.
+//! not allow it. Results go to stdout; progress, errors and what is traced to stderr.
 
+mod config;
 mod demo;
+mod init;
+mod offline;
 mod play;
+mod serve;
+mod show;
 mod size;
-mod unit;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -23,10 +27,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Init(init::InitArgs),
+    Serve(serve::ServeArgs),
+    Show(show::ShowArgs),
+    Verify(verify::VerifyArgs),
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
-    Unit(unit::UnitArgs),
-    Verify(verify::VerifyArgs),
 }
 
 /// Why the program ends early.
@@ -37,7 +43,9 @@ enum Failure {
     #[error(transparent)]
     Play(#[from] play::PlayError),
     #[error(transparent)]
-    Unit(#[from] unit::UnitCommandError),
+    Offline(#[from] offline::OfflineError),
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
 }
 
 impl Failure {
@@ -45,7 +53,8 @@ impl Failure {
         match self {
             Self::Demo(error) => error.exit_code(),
             Self::Play(error) => error.exit_code(),
-            Self::Unit(error) => error.exit_code(),
+            Self::Offline(error) => error.exit_code(),
+            Self::Serve(error) => error.exit_code(),
         }
     }
 }
@@ -54,7 +63,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Demo(args) => demo::run(&args).map_err(Failure::from),
         What::Play(args) => play::run(&args).map_err(Failure::from),
-        What::Unit(args) => unit::run(&args).map_err(Failure::from),
+        What::Init(args) => init::run(&args).map_err(Failure::from),
+        What::Serve(args) => serve::run(&args).map_err(Failure::from),
+        What::Show(args) => show::run(&args).map_err(Failure::from),
         What::Verify(args) => verify::run(&args).map_err(Failure::from),
     };
     match done {

@@ -4,7 +4,7 @@
 //! drives, the log's data over it. Nothing is changed without `--repair`, and nothing is guessed with it.
 
 use crate::demo::Progress;
-use crate::unit::{UnitCommandError, config, is_damage};
+use crate::offline::{OfflineError, config, is_damage};
 use diptych::rt::{UnitDir, UnitDirError, Verified, VerifiedVolume, WrongTrack, allocated_tracks};
 use diptych::unit::{Opened, Recovered};
 use serde_json::{Value, json};
@@ -61,14 +61,14 @@ impl Findings {
 }
 
 /// Checks, and says with which code to exit.
-pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, UnitCommandError> {
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, OfflineError> {
     let found = match verify(args) {
         Err(error) if is_damage(&error) => Err(error),
         other => Ok(other?),
     };
     let is_right = found.as_ref().is_ok_and(Findings::is_right);
     let text = if args.json { as_json(args, &found) } else { as_lines(&found) };
-    io::stdout().write_all(text.as_bytes()).map_err(UnitCommandError::Report)?;
+    io::stdout().write_all(text.as_bytes()).map_err(OfflineError::Report)?;
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

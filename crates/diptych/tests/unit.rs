@@ -1,4 +1,4 @@
-//! `diptych unit` and `diptych verify`, as a user runs them.
+//! `diptych init`, `show` and `verify`, as a user runs them.
 #![cfg(not(any(diptych_loom, diptych_shuttle)))]
 #![allow(missing_docs)] // a test program has no public items
 
@@ -35,12 +35,12 @@ fn verified(args: &[&str], dir: &Path) -> (i32, Value) {
 fn made() -> (TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("array");
-    let args = ["unit", "create", "--volume-size", "1MiB", "--log", "16MiB"];
+    let args = ["init", "--volumes", "2", "--volume-size", "1MiB", "--log", "16MiB"];
     let (code, out, err) = diptych(&args, &dir);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(
-        out.ends_with("2 volumes of 2048 blocks (OPEN-V), 2 drives, a log of 16777216 bytes\n")
-    );
+    assert!(out.ends_with(
+        "2 volumes of 2048 blocks (OPEN-V), 1 of them reserved, 2 drives, a log of 16777216 bytes\n"
+    ));
     (temp, dir)
 }
 
@@ -69,20 +69,21 @@ fn files(dir: &Path) -> Vec<Vec<u8>> {
 #[test]
 fn a_unit_is_made_and_shown() {
     let (_temp, dir) = made();
-    let (code, out, _) = diptych(&["unit", "show"], &dir);
+    let (code, out, _) = diptych(&["show"], &dir);
     assert_eq!(code, 0);
     let lines: Vec<&str> = out.lines().skip(1).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
     volume 00:00  OPEN-V  2048 blocks  0 of 16 tracks stored  Normal
     volume 00:01  OPEN-V  2048 blocks  0 of 16 tracks stored  Normal  reserved
     ");
-    let (code, out, _) = diptych(&["unit", "show", "--json"], &dir);
+    let (code, out, _) = diptych(&["show", "--json"], &dir);
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &shown["volumes"][1]["reserved"]), (0, &Value::Bool(true)));
-    let (code, _, err) = diptych(&["unit", "create"], &dir);
+    assert!(dir.join("diptych.toml").exists());
+    let (code, _, err) = diptych(&["init"], &dir);
     assert_eq!(code, 2);
     assert!(err.contains("is not empty"), "{err}");
-    let (code, _, err) = diptych(&["unit", "create", "--drives", "3"], &dir.join("other"));
+    let (code, _, err) = diptych(&["init", "--volumes", "2", "--drives", "3"], &dir.join("other"));
     assert_eq!(
         (code, err.as_str()),
         (2, "diptych: 3 drives do not fit 2 volumes: each drive is for one at least\n")

@@ -1,6 +1,7 @@
-//! `diptych unit show`: volumes, pairs and schedules, as they would come back.
+//! `diptych show`: volumes, pairs and schedules, as they would come back.
 
-use super::{UnitCommandError, UnitDir, config};
+use crate::offline::{OfflineError, config};
+use diptych::rt::UnitDir;
 use diptych::shared::{Pair, Volume};
 use diptych::unit::{Opened, ScheduleState};
 use serde_json::{Value, json};
@@ -8,10 +9,21 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const EXAMPLES: &str = "\
+Examples:
+  diptych show array
+  diptych show array --json | jq .pairs
+
+Exit codes:
+  0  done
+  1  the unit is there and does not come back: see diptych verify
+  2  it cannot be looked at: no unit, in use, or the environment did not allow it";
+
 /// Show what is in a unit directory: volumes, pairs and schedules.
 ///
 /// Nothing is changed. The unit must not be in use.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ShowArgs {
     /// The unit directory
     #[arg(value_name = "DIR")]
@@ -22,7 +34,8 @@ pub(crate) struct ShowArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, UnitCommandError> {
+/// Carries it out, and says with which code to exit.
+pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, OfflineError> {
     let dir = UnitDir::lock(&args.dir)?;
     let Opened { unit, recovered, .. } = dir.look(config())?;
     let (volumes, pairs, schedules) = (unit.volumes(), unit.pairs(), unit.schedules());
@@ -43,7 +56,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, UnitCommandError> {
         lines.for_each(|line| text.push_str(&line));
         text
     };
-    io::stdout().write_all(text.as_bytes()).map_err(UnitCommandError::Report)?;
+    io::stdout().write_all(text.as_bytes()).map_err(OfflineError::Report)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,68 +1,42 @@
-//! `diptych unit`: makes unit directories, and shows what is in them.
+//! What the commands on a unit directory share that no process has open: `init`, `show`, `verify`.
 
-mod create;
-mod show;
-
-use diptych::format::{GeometryError, Time};
-use diptych::rt::{UnitDir, UnitDirError};
+use crate::config::ConfigError;
+use diptych::format::GeometryError;
+use diptych::rt::UnitDirError;
 use diptych::unit::{UnitConfig, UnitError};
 use std::io;
-use std::process::ExitCode;
+use std::path::PathBuf;
 
 /// Cache slots of a unit that is only looked at.
 const SLOTS: usize = 1_024;
 /// The largest track.
-const TRACK_BYTES: usize = 64 << 10;
-
-const EXAMPLES: &str = "\
-Examples:
-  diptych unit create array                      two volumes of 64 MiB, each on a drive of its own
-  diptych unit create array --volumes 8 --drives 4 --volume-size 1GiB --log 256MiB
-  diptych unit show array
-  diptych unit show array --json | jq .pairs
-  diptych verify array
-
-Exit codes:
-  0  done
-  1  the unit is there and does not come back: see diptych verify
-  2  bad input, or the environment did not allow it; nothing half-made is left behind";
-
-/// Make a unit directory, or show what is in one.
-///
-/// A unit directory holds a control unit that outlives its process: a log with everything that was
-/// answered, and drives in files.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true)]
-pub(crate) struct UnitArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    Create(create::CreateArgs),
-    Show(show::ShowArgs),
-}
+pub(crate) const TRACK_BYTES: usize = 64 << 10;
 
 /// Why a command on a unit directory ends early. Each is one line for the user.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum UnitCommandError {
+pub(crate) enum OfflineError {
     #[error(transparent)]
     Dir(#[from] UnitDirError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("cannot set up the control unit: {0}")]
     Unit(#[from] UnitError),
     #[error(transparent)]
     Geometry(#[from] GeometryError),
     #[error("{asked} drives do not fit {volumes} volumes: each drive is for one at least")]
     Drives { asked: u16, volumes: u16 },
+    #[error("{asked} of {volumes} volumes cannot be reserved")]
+    Reserved { asked: u16, volumes: u16 },
     #[error("the log has {bytes} bytes, it has to be at least {least_bytes}")]
     LogTooSmall { bytes: u64, least_bytes: u64 },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     #[error("cannot write the report: {0}")]
     Report(#[source] io::Error),
 }
 
-impl UnitCommandError {
+impl OfflineError {
     /// 1 where a unit is and is not what it was, 2 for what the user can put right.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -85,14 +59,6 @@ pub(crate) fn is_damage(error: &UnitDirError) -> bool {
             | UnitDirError::Unit { .. }
             | UnitDirError::NotWritten { .. }
     )
-}
-
-/// Carries it out, and says with which code to exit.
-pub(crate) fn run(args: &UnitArgs) -> Result<ExitCode, UnitCommandError> {
-    match &args.what {
-        What::Create(args) => create::run(args),
-        What::Show(args) => show::run(args),
-    }
 }
 
 /// Settings for a unit that no host uses: no copy and no schedule goes on while nobody turns its jobs.

@@ -1,0 +1,111 @@
+//! `diptych init`: drives, log and volumes, and the file of what must be known before a start.
+
+use crate::config;
+use crate::offline::{self, OfflineError};
+use crate::size::parse_size;
+use diptych::dka::Groups;
+use diptych::format::{BLOCK_BYTES, Emulation, Geometry, LdevId, Time};
+use diptych::rt::{DriveShape, OpenedUnit, UnitDir, UnitShape};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The least log: a few requests of 1 MiB and the checkpoints that make room for them.
+const LOG_MIN_BYTES: u64 = 16 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  diptych init array                 two primaries and two secondaries of 1 GiB, each on its own drive
+  diptych init array --volumes 8 --drives 4 --volume-size 8GiB --log 256MiB
+  diptych serve array
+
+Exit codes:
+  0  done
+  2  bad input, or the environment did not allow it; nothing half-made is left behind";
+
+/// Make a unit directory: drives, a log, volumes that read zero, and diptych.toml.
+///
+/// A unit directory holds a control unit that outlives its process: a log with everything that was
+/// answered, and drives in files. Volumes are 00:00, 00:01 and so on, on the drives in turn; the second
+/// half of them is reserved, to become secondaries. The log's file is written as a whole, the drives'
+/// files take room as they are used.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InitArgs {
+    /// The directory: a new one, or an empty one
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Volumes
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    volumes: u16,
+
+    /// How many of them, the last ones, are reserved [default: half of them]
+    #[arg(long, value_name = "N")]
+    reserved: Option<u16>,
+
+    /// Emulation type of the volumes: OPEN-3, OPEN-8, OPEN-9, OPEN-E, OPEN-L or OPEN-V
+    #[arg(long, value_name = "TYPE", default_value = "OPEN-V")]
+    emulation: Emulation,
+
+    /// Size of each volume, in bytes or with KiB, MiB or GiB; only for OPEN-V
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    volume_size: u64,
+
+    /// Drives, each under a disk adapter of its own [default: one a volume, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    drives: Option<u16>,
+
+    /// Size of the log; at least 16MiB
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    log: u64,
+}
+
+/// Carries it out, and says with which code to exit.
+pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
+    let geometry = match Geometry::of(args.emulation) {
+        Some(geometry) => geometry,
+        None => Geometry::new(Emulation::OpenV, args.volume_size.div_ceil(BLOCK_BYTES as u64))?,
+    };
+    let volumes = args.volumes;
+    let asked = args.drives.unwrap_or(volumes.min(4));
+    if asked > volumes {
+        return Err(OfflineError::Drives { asked, volumes });
+    }
+    let reserved = args.reserved.unwrap_or(volumes / 2);
+    if reserved > volumes {
+        return Err(OfflineError::Reserved { asked: reserved, volumes });
+    }
+    let (bytes, least_bytes) = (args.log, LOG_MIN_BYTES);
+    if bytes < least_bytes {
+        return Err(OfflineError::LogTooSmall { bytes, least_bytes });
+    }
+    let volumes_a_drive = u64::from(volumes.div_ceil(asked));
+    let sectors = Groups::sectors_for(geometry).saturating_mul(volumes_a_drive);
+    let drive = |dka_no| DriveShape { dka_no, sectors };
+    let shape = UnitShape {
+        id: fastrand::u64(..),
+        log_sectors: bytes / BLOCK_BYTES as u64,
+        drives: (0..asked).map(drive).collect(),
+    };
+    let OpenedUnit { dir: _dir, unit, .. } =
+        UnitDir::create(&args.dir, &shape)?.recover(offline::config())?;
+    for (no, drive_no) in (0..volumes).zip((0..usize::from(asked)).cycle()) {
+        let ldev = LdevId::new(0, no as u8);
+        unit.add_volume(ldev, geometry, drive_no)?;
+        unit.set_reserved(ldev, no >= volumes - reserved, Time::ZERO)?;
+    }
+    let path = args.dir.join(config::FILE);
+    fs::write(&path, config::TEXT).map_err(|source| OfflineError::Write { path, source })?;
+    let report = writeln!(
+        io::stdout(),
+        "made {}: {volumes} volumes of {} blocks ({}), {reserved} of them reserved, {asked} drives, \
+         a log of {bytes} bytes",
+        args.dir.display(),
+        geometry.block_count(),
+        geometry.emulation(),
+    );
+    report.map_err(OfflineError::Report)?;
+    Ok(ExitCode::SUCCESS)
+}
