@@ -10,9 +10,7 @@ pub(crate) enum Command {
     Check,
     Layers,
     Tidy,
-    Test {
-        loom: bool,
-    },
+    Test(TestOptions),
     Loom(LoomOptions),
     Bench(BenchOptions),
     /// Flags for the program, each with its value.
@@ -25,6 +23,15 @@ pub(crate) enum Command {
     Faults(Vec<String>),
     /// Likewise.
     Kill(Vec<String>),
+}
+
+/// What `cargo xtask test` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    /// Leaves out the models.
+    pub(crate) no_loom: bool,
+    /// First installs what of others' programs is missing.
+    pub(crate) install: bool,
 }
 
 /// What `cargo xtask loom` was asked for.
@@ -110,12 +117,16 @@ const SPECS: &[Spec] = &[
     Spec {
         name: "test",
         summary: "the whole test run; ends with `N passed, N failed, N skipped`",
-        flags: &[("--no-loom", "leave out the models (loom and shuttle); counts as two skipped")],
+        flags: &[
+            ("--no-loom", "leave out the models (loom and shuttle); counts as two skipped"),
+            ("--install", "first install the Debian packages that tests want and that are missing"),
+        ],
         values: &[],
         word: None,
         more: "Everything of check; unit, property, snapshot and integration tests; doc tests;\n\
                features; every crate alone; and the models in their everyday bounds.\n\
-               Snapshots are never rewritten.\n",
+               Snapshots are never rewritten. Tests with programs of others, such as qemu-img, are\n\
+               skipped where those are missing; --install has apt-get install them, as root or by sudo.\n",
     },
     Spec {
         name: "loom",
@@ -266,7 +277,9 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         "check" => Command::Check,
         "layers" => Command::Layers,
         "tidy" => Command::Tidy,
-        "test" => Command::Test { loom: !has("--no-loom") },
+        "test" => {
+            Command::Test(TestOptions { no_loom: has("--no-loom"), install: has("--install") })
+        }
         "loom" => {
             // A deep run of some models is useful; a table of some models is not.
             if filter.is_some() && has("--write") {
@@ -337,8 +350,9 @@ mod tests {
         check("check", Ok(Command::Check));
         check("layers", Ok(Command::Layers));
         check("tidy", Ok(Command::Tidy));
-        check("test", Ok(Command::Test { loom: true }));
-        check("test --no-loom", Ok(Command::Test { loom: false }));
+        check("test", Ok(Command::Test(TestOptions::default())));
+        let both = TestOptions { no_loom: true, install: true };
+        check("test --no-loom --install", Ok(Command::Test(both)));
         check("loom", Ok(Command::Loom(LoomOptions::default())));
         check(
             "loom claim --deep",

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - No crate of the workspace is a dependency: the door opens when nothing behind it builds.
 //! - A run goes on after a failure and lists every one before it ends.
-//! - Nothing here changes a file, but for `docs/loom.md` when `cargo xtask loom` is told to.
+//! - Nothing here changes a file, but for `docs/loom.md` when `cargo xtask loom` is told to, and installs
+//!   nothing unless `cargo xtask test` is told to.
 
 #![expect(clippy::print_stdout, reason = "what a command prints is what it is for")]
 #![expect(clippy::print_stderr, reason = "a refused command line is answered on stderr")]
@@ -28,6 +29,7 @@ mod search;
 mod storm;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
 
 use error::Error;
@@ -67,7 +69,7 @@ fn run(command: Command) -> ExitCode {
         Command::Check => check::run(&workspace, &mut report),
         Command::Layers => report.step("layers", || layers::outcome(&workspace)),
         Command::Tidy => report.step("tidy", || tidy::outcome(&workspace.root)),
-        Command::Test { loom } => test::run(&workspace, loom, &mut report),
+        Command::Test(options) => test::run(&workspace, &options, &mut report),
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
         Command::CrashImages(flags) => crash_images::run(&workspace, &flags, &mut report),

@@ -1,13 +1,16 @@
 //! `cargo xtask test`: the whole test run, as a person, a hook and a CI machine start it.
 
 use crate::cargo::Cargo;
-use crate::flags::LoomOptions;
+use crate::flags::{LoomOptions, TestOptions};
 use crate::report::{Outcome, Report, Tally};
 use crate::workspace::Workspace;
-use crate::{Error, check, loom};
+use crate::{Error, check, loom, tools};
 
-/// Runs everything; `with_models` adds the everyday bounds of the models.
-pub(crate) fn run(workspace: &Workspace, with_models: bool, report: &mut Report) {
+/// Runs everything, unless the models are left out.
+pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
+    if options.install {
+        tools::install(report);
+    }
     check::run(workspace, report);
     let root = &workspace.root;
     let cargo = |args: &[&str]| Cargo::new(root, args);
@@ -36,12 +39,13 @@ pub(crate) fn run(workspace: &Workspace, with_models: bool, report: &mut Report)
             Ok(Outcome::of_check(cargo(&["check", "-p", package]).run()?))
         });
     }
-    if with_models {
-        loom::run(workspace, &LoomOptions::default(), report);
-    } else {
+    if options.no_loom {
         report.skip("loom", "as asked");
         report.skip("shuttle", "as asked");
+    } else {
+        loom::run(workspace, &LoomOptions::default(), report);
     }
+    tools::name_missing();
 }
 
 /// Runs cargo and sums what its test programs say.
