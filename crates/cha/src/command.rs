@@ -359,6 +359,16 @@ pub enum Refusal {
         /// The most there can be.
         most: usize,
     },
+    /// The durable log keeps no room for the maps of one more such pair.
+    #[error(
+        "the log has room for {free_bytes} bytes more of control state, the pair takes {asked_bytes}"
+    )]
+    ControlFull {
+        /// Bytes that the pair can come to.
+        asked_bytes: u64,
+        /// Bytes left.
+        free_bytes: u64,
+    },
     /// The primary's contents are undefined.
     #[error("the contents of volume {ldev} are undefined")]
     Undefined {

@@ -39,6 +39,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::GroupSize { asked: 0, most: 4096 },
         Refusal::GroupConflict { ldev: LDEV },
         Refusal::InUse { ldev: LDEV },
+        Refusal::ControlFull { asked_bytes: 1_234, free_bytes: 99 },
     ]
 }
 
@@ -150,6 +151,7 @@ fn refusals_say() {
     GroupSize             a group command has 1 to 4096 pairs, not 0
     GroupConflict         the command cannot be carried out for this pair and that of secondary 00:1A
     InUse                 volume 00:1A is in use: a host wrote it a short time ago
+    ControlFull           the log has room for 99 bytes more of control state, the pair takes 1234
     ");
 }
 
@@ -239,7 +241,7 @@ fn no_error_is_left_out() {
         errors.iter().fold(0, |seen, error| seen | 1 << no(error))
     }
     let refused = kinds(&refusals(), |refusal| u32::from(refusal.number()) - 1);
-    assert_eq!(refused, (1 << 26) - 1);
+    assert_eq!(refused, (1 << 27) - 1);
     let failed = kinds(&host_errors(), |error| match error {
         HostError::NoVolume { .. } => 0,
         HostError::OutOfRange { .. } => 1,

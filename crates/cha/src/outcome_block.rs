@@ -57,6 +57,7 @@
 //! | 24 | [`Refusal::GroupSize`] | pairs asked for | the most there can be |
 //! | 25 | [`Refusal::GroupConflict`] | volume | |
 //! | 26 | [`Refusal::InUse`] | volume | |
+//! | 27 | [`Refusal::ControlFull`] | bytes asked for | bytes left |
 //!
 //! A volume as an operand is CU image times 256, plus LDEV.
 //!
@@ -285,6 +286,7 @@ fn numbers_of(refusal: Refusal) -> (u16, [u64; 2]) {
         Refusal::GroupSize { asked, most } => (24, [asked as u64, most as u64]),
         Refusal::GroupConflict { ldev } => (25, [volume(ldev), 0]),
         Refusal::InUse { ldev } => (26, [volume(ldev), 0]),
+        Refusal::ControlFull { asked_bytes, free_bytes } => (27, [asked_bytes, free_bytes]),
     }
 }
 
@@ -324,6 +326,7 @@ fn refusal_of(reason: u16, [first, second]: [u64; 2]) -> Result<Refusal, WireErr
         24 => Refusal::GroupSize { asked: count(first)?, most: count(second)? },
         25 => Refusal::GroupConflict { ldev: volume()? },
         26 => Refusal::InUse { ldev: volume()? },
+        27 => Refusal::ControlFull { asked_bytes: first, free_bytes: second },
         found => return Err(WireError::Reason { found }),
     })
 }

@@ -66,6 +66,12 @@ impl TrackMap {
         writer.finish()
     }
 
+    /// The most bytes that a map of so many tracks can come to, with their number before them.
+    pub const fn bytes_at_most(track_count: u64) -> u64 {
+        // Two numbers, and all pages as bits, each behind its item.
+        24 + track_count.div_ceil(8) + track_count.div_ceil(PAGE_TRACKS)
+    }
+
     /// The map that these bytes are. What it takes follows the bytes, not the tracks.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! A unit that dies, and comes back from its log.
 #![allow(missing_docs)] // a test program has no public items
 
-use diptych_cha::{Command, CommandCode, HostOp, HostReply, Outcome};
+use diptych_cha::{
+    Command, CommandCode, GroupCommand, GroupOutcome, HostOp, HostReply, Outcome, Refusal,
+};
 use diptych_device::{Device, MemoryDrive, PowerCut};
 use diptych_dka::Drives;
 use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, SectorNo, Time, TrackNo};
@@ -9,7 +11,7 @@ use diptych_log::{Log, LogConfig, LogId};
 use diptych_shared::{PairOptions, PairStatus, VolumeState};
 use diptych_sim::{Answered, Driver, Sim, SimConfig, fill_blocks};
 use diptych_sync::Arc;
-use diptych_unit::{Opened, Plant, Recovered, Unit, UnitConfig};
+use diptych_unit::{LogBusy, Opened, Plant, Recovered, Unit, UnitConfig, UnitError};
 use std::io::{IoSlice, IoSliceMut};
 
 type Drive = Arc<PowerCut<MemoryDrive>>;
@@ -24,6 +26,7 @@ const ALL: BlockRange = BlockRange { start: BlockNo(0), end: BlockNo(TRACKS * TR
 struct Machine {
     drives: [Drive; 2],
     log: Drive,
+    reserve_sectors: u64,
     config: UnitConfig,
 }
 
@@ -36,20 +39,25 @@ impl Machine {
         let drive = |sectors| Arc::new(PowerCut::new(MemoryDrive::new(sectors), 1 << 16));
         let mut config = UnitConfig::with_cache(64, TRACK_BLOCKS as usize * 512);
         config.needs_reserve = false;
-        Self { drives: [drive(4_096), drive(4_096)], log: drive(4_096), config }
+        Self {
+            drives: [drive(4_096), drive(4_096)],
+            log: drive(4_096),
+            reserve_sectors: 512,
+            config,
+        }
     }
 
     fn drives(&self) -> Drives {
         Drives::new(self.drives.iter().map(|drive| (0, boxed(drive))).collect())
     }
 
-    fn log_config() -> LogConfig {
-        LogConfig { reserve_sectors: 512, ..LogConfig::default() }
+    fn log_config(&self) -> LogConfig {
+        LogConfig { reserve_sectors: self.reserve_sectors, ..LogConfig::default() }
     }
 
     /// A new unit with two volumes.
     fn create(&self) -> Sim {
-        let log = Log::create(boxed(&self.log), LogId(1), Self::log_config()).unwrap();
+        let log = Log::create(boxed(&self.log), LogId(1), self.log_config()).unwrap();
         let plant = Plant::with_log(self.drives(), log);
         let unit = Unit::new(self.config.clone(), &plant).unwrap();
         let geometry = Geometry::with_tracks(TRACK_BLOCKS, TRACKS);
@@ -61,7 +69,7 @@ impl Machine {
 
     fn open(&self) -> (Sim, Recovered) {
         let opened =
-            Unit::open(self.config.clone(), self.drives(), boxed(&self.log), Self::log_config());
+            Unit::open(self.config.clone(), self.drives(), boxed(&self.log), self.log_config());
         let Opened { unit, plant, recovered } = opened.unwrap();
         (Sim::new(unit, plant, SimConfig::default()), recovered)
     }
@@ -247,6 +255,108 @@ fn a_damaged_log_is_not_trusted() {
     sim.unit().release_volume(PRIMARY, sim.now()).unwrap();
     assert_eq!(answer(&mut sim, HostOp::AcceptContents { ldev: PRIMARY }), HostReply::Done);
     write(&mut sim, 0, 48, 9);
+}
+
+/// A checkpoint of everything has to fit what the log keeps free: what would not is refused when it is
+/// made, and nothing is left of it.
+#[test]
+fn what_no_checkpoint_would_hold_is_refused() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    // No more than maps of 256 sectors fit; these take 8 KiB each.
+    let tracks = 64 << 10;
+    let large = |no| (LdevId::new(1, no), Geometry::with_tracks(1, tracks));
+    let made: Vec<LdevId> = (0..20)
+        .map_while(|no| {
+            let (ldev, geometry) = large(no);
+            sim.unit().add_metadata_volume(ldev, geometry).is_ok().then_some(ldev)
+        })
+        .collect();
+    assert_eq!(made.len(), 15);
+    let (ldev, geometry) = large(15);
+    let refused = sim.unit().add_metadata_volume(ldev, geometry);
+    assert!(matches!(refused, Err(UnitError::ControlFull(_))), "{refused:?}");
+    assert_eq!(sim.unit().volume(ldev), None);
+    let create = |sim: &mut Sim| {
+        let command = Command::new(CommandCode::Create, made[0], made[1]);
+        answer(sim, HostOp::Command(command))
+    };
+    let reply = create(&mut sim);
+    let full = |reply: &HostReply| {
+        matches!(reply, HostReply::Outcome(Outcome::Refused(Refusal::ControlFull { .. })))
+    };
+    assert!(full(&reply), "{reply:?}");
+    // What is removed makes room, and what is there counts after a restart too.
+    for _ in 0..2 {
+        for ldev in &made[10..] {
+            sim.unit().remove_volume(*ldev).unwrap();
+        }
+        let reply = create(&mut sim);
+        assert!(matches!(reply, HostReply::Outcome(Outcome::Accepted { .. })), "{reply:?}");
+        let delete = Command::new(CommandCode::Delete, made[0], made[1]);
+        answer(&mut sim, HostOp::Command(delete));
+        for (no, ldev) in (10..).zip(&made[10..]) {
+            sim.unit().add_metadata_volume(*ldev, large(no).1).unwrap();
+        }
+        let reply = create(&mut sim);
+        assert!(full(&reply), "{reply:?}");
+        drop(sim);
+        sim = machine.open().0;
+    }
+}
+
+/// Who waits for nothing is told when the log is full, instead of filling what is kept for checkpoints.
+#[test]
+fn management_does_not_fill_the_log() {
+    let machine = Machine::new();
+    let mut sim = machine.create();
+    let mut refused = 0;
+    for turn in 0..20_000 {
+        let done = sim.unit().set_reserved(SECONDARY, turn % 2 == 0, sim.now());
+        if let Err(error) = done {
+            assert_eq!(error, UnitError::LogBusy(LogBusy));
+            refused += 1;
+            sim.ask_due();
+            sim.run_until(sim.now() + 1_000_000_000);
+            sim.unit().set_reserved(SECONDARY, turn % 2 == 0, sim.now()).unwrap();
+        }
+    }
+    assert!(refused > 1, "the log was full {refused} times");
+    assert_eq!(sim.unit().log_failure(), None);
+}
+
+/// A group command is refused whose records would not fit the log, whatever was given up before.
+#[test]
+fn a_group_that_is_too_large_for_the_log_is_refused() {
+    let mut machine = Machine::new();
+    machine.reserve_sectors = 3_072;
+    let mut sim = machine.create();
+    let pair = |no| (LdevId::new(1, no), LdevId::new(2, no));
+    let geometry = Geometry::with_tracks(1, 1);
+    let tiny: Vec<(LdevId, LdevId)> = (0..=255).map(pair).collect();
+    for (primary, secondary) in &tiny {
+        for ldev in [primary, secondary] {
+            while sim.unit().add_metadata_volume(*ldev, geometry)
+                == Err(UnitError::LogBusy(LogBusy))
+            {
+                sim.ask_due();
+                sim.run_until(sim.now() + 1_000_000_000);
+            }
+        }
+        let create = Command::new(CommandCode::Create, *primary, *secondary);
+        let reply = answer(&mut sim, HostOp::Command(create.without_initial_copy()));
+        assert!(matches!(reply, HostReply::Outcome(Outcome::Accepted { .. })), "{reply:?}");
+    }
+    let mut group = |pairs: &[(LdevId, LdevId)]| {
+        let command = GroupCommand::new(CommandCode::Suspend, pairs.to_vec());
+        answer(&mut sim, HostOp::Group(command))
+    };
+    let most = 51;
+    let refused =
+        GroupOutcome::Refused { pair: None, why: Refusal::GroupSize { asked: tiny.len(), most } };
+    assert_eq!(group(&tiny), HostReply::Group(refused));
+    let reply = group(&tiny[..most]);
+    assert!(matches!(reply, HostReply::Group(GroupOutcome::Accepted { .. })), "{reply:?}");
 }
 
 /// A copy has brought some tracks, which no flush has covered, and fails at a track that cannot be read.

@@ -141,7 +141,8 @@ fn write(core: &Core) -> Sequence {
         let head = postcard::to_allocvec(&(begin.0, start as u64)).expect("memory");
         log.put(vec![Entry::new(Kind::CheckpointPart as u16, head, payload)]);
     }
-    log.put(vec![record::control(Kind::CheckpointEnd, &(begin.0, total))]);
+    let end = log.put(vec![record::control(Kind::CheckpointEnd, &(begin.0, total))]).end;
+    core.journal.note_checkpoint(end);
     begin
 }
 

@@ -41,13 +41,13 @@ impl Deref for Asked {
 /// Carries out a command and records what it came to.
 pub(crate) async fn command(m: &Mailbox, core: &Core, command: Command) -> Outcome {
     let command = Asked { command, at: m.now() };
-    let _room = match Room::for_command(m, core, 1).await {
-        Ok(room) => room,
-        Err(error) => return Outcome::Refused(error.refusal(command.primary)),
-    };
     for ldev in [command.primary, command.secondary] {
         settle_family(m, core, ldev).await;
     }
+    let _room = match Room::for_command(m, core, &[command.primary]).await {
+        Ok(room) => room,
+        Err(refusal) => return Outcome::Refused(refusal),
+    };
     let outcome = match (lanes(core, &command), command.code) {
         (Err(refusal), _) => Outcome::Refused(refusal),
         (Ok(()), CommandCode::Create) => {
@@ -75,9 +75,9 @@ pub(crate) async fn create_auto(m: &Mailbox, core: &Core, auto: CreateAuto) -> O
     let (primary, at) = (auto.primary, m.now());
     let outcome = match lanes(core, &auto.choose(primary)) {
         Err(refusal) => Outcome::Refused(refusal),
-        Ok(()) => match Room::for_command(m, core, 1).await {
+        Ok(()) => match Room::for_command(m, core, &[primary]).await {
             Ok(_room) => create_auto::create_auto(m, core, auto).await,
-            Err(error) => Outcome::Refused(error.refusal(primary)),
+            Err(refusal) => Outcome::Refused(refusal),
         },
     };
     if let Outcome::Refused(why) = outcome {

@@ -8,6 +8,7 @@ use crate::history::{History, HistoryEntry, Message};
 use crate::host_waits::HostWaits;
 use crate::journal::{Journal, LogRecorder};
 use crate::kept::Kept;
+use crate::ledger::Ledger;
 use crate::record::Kind;
 use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) groups: Arc<Groups>,
     /// The durable log.
     pub(crate) journal: Journal,
+    /// How large the control state may get.
+    pub(crate) ledger: Ledger,
     pub(crate) scheduler: Mutex<Scheduler>,
     /// How long hosts wait for lanes.
     pub(crate) waits: Arc<HostWaits>,
@@ -77,6 +80,7 @@ impl Core {
         let groups = Arc::new(groups);
         let waits = Arc::new(HostWaits::default());
         let schedules = Schedules::new(config.schedules_max, config.utc_at_start);
+        let ledger = Ledger::of_log(log.as_deref());
         let (shared, journal) = match log {
             None => (SharedMemory::new(config.limits), Journal::off()),
             Some(log) => {
@@ -92,6 +96,7 @@ impl Core {
             access_board,
             writers: Writers::default(),
             journal,
+            ledger,
             cache,
             groups,
             consistency_groups: Mutex::new(BTreeMap::new()),

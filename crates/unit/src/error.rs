@@ -1,6 +1,6 @@
 //! What can go wrong in setting up a control unit.
 
-use crate::RecoveryError;
+use crate::{ControlFull, LogBusy, RecoveryError};
 use diptych_cache::CacheError;
 use diptych_dka::DkaError;
 use diptych_format::LdevId;
@@ -103,12 +103,9 @@ pub enum UnitError {
     KeptFull {
         /// Bytes there would be.
         bytes: usize,
-        /// The most there can be: a quarter of what the log keeps free.
+        /// The most there can be.
         most: usize,
     },
-    /// The log has no room before the next checkpoint: ask again.
-    #[error("the log has no room for this just now: ask again")]
-    NoLogRoom,
     /// The volume is open for writing as often as it can be.
     #[error("volume {ldev} is open for writing {most} times already")]
     TooManyWriters {
@@ -165,6 +162,12 @@ pub enum UnitError {
     /// What the log holds makes no whole.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// The log keeps no room for so much more control state.
+    #[error(transparent)]
+    ControlFull(#[from] ControlFull),
+    /// The log has no room for this just now.
+    #[error(transparent)]
+    LogBusy(#[from] LogBusy),
     /// All backing ids are used up: 2^32 volumes were made.
     #[error("all backing ids are used up")]
     NoBackings,

@@ -3,11 +3,15 @@
 //! A group names pairs by their volumes. A pair that was deleted stays in its group, and a command for
 //! the group says that it is missing, so that nobody takes a smaller group for the whole.
 
+use crate::ledger;
 use crate::record::Kind;
 use crate::{Unit, UnitError};
 use diptych_cha::GroupName;
 use diptych_format::LdevId;
 use std::collections::BTreeMap;
+
+/// The pairs of each group.
+type ByName = BTreeMap<GroupName, Vec<(LdevId, LdevId)>>;
 
 impl Unit {
     /// Makes a consistency group, or gives it other pairs (each a primary and a secondary).
@@ -31,12 +35,17 @@ impl Unit {
             let (primary, secondary) = twice[0];
             return Err(UnitError::GroupTwice { primary, secondary });
         }
+        let bytes = ledger::of_value(&pairs);
         let mut groups = self.core().consistency_groups.lock();
         let most = config.groups_max;
         if groups.len() >= most && !groups.contains_key(&name) {
             return Err(UnitError::TooManyGroups { most });
         }
-        groups.insert(name, pairs);
+        self.check_room(&groups, bytes)?;
+        self.core().ledger.take(bytes)?;
+        if let Some(before) = groups.insert(name, pairs) {
+            self.core().ledger.put_back(ledger::of_value(&before));
+        }
         self.put_groups(&groups);
         drop(groups);
         Ok(self.core().journal.commit_now()?)
@@ -49,14 +58,22 @@ impl Unit {
     /// If the log has failed.
     pub fn remove_group(&self, name: &GroupName) -> Result<bool, UnitError> {
         let mut groups = self.core().consistency_groups.lock();
-        let found = groups.remove(name).is_some();
+        self.check_room(&groups, 0)?;
+        let Some(pairs) = groups.remove(name) else { return Ok(false) };
+        self.core().ledger.put_back(ledger::of_value(&pairs));
         self.put_groups(&groups);
         drop(groups);
         self.core().journal.commit_now()?;
-        Ok(found)
+        Ok(true)
     }
 
-    fn put_groups(&self, groups: &BTreeMap<GroupName, Vec<(LdevId, LdevId)>>) {
+    /// All groups are one record.
+    fn check_room(&self, groups: &ByName, more_bytes: u64) -> Result<(), UnitError> {
+        let bytes: u64 = groups.values().map(ledger::of_value).sum();
+        Ok(self.core().journal.check_room(bytes + more_bytes)?)
+    }
+
+    fn put_groups(&self, groups: &ByName) {
         let all: Vec<_> = groups.iter().collect();
         self.core().journal.put_control(Kind::Groups, &all);
     }

@@ -14,8 +14,6 @@ use diptych_sync::mutant;
 
 /// Bytes of the log that the records of a command for one pair take at most.
 const COMMAND_BYTES: usize = 4 * BLOCK_BYTES;
-/// The log's room is asked for no more pairs of a group than this: a small log would never have more.
-const COMMAND_PAIRS_MAX: usize = 64;
 
 /// Why a claim, or room, was not had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +262,7 @@ impl<'a> Room<'a> {
         let cache = &core.cache;
         let Wanted { buffers, dirty, .. } = wanted;
         let log = match core.journal.is_on() {
-            true => Box::pin(core.journal.admit(m, &wanted)).await?,
+            true => Box::pin(core.journal.admit(m, &wanted, core.ledger.sectors())).await?,
             false => None,
         };
         let mut room = Self { admission: None, log, core, m };
@@ -285,16 +283,30 @@ impl<'a> Room<'a> {
     /// Waits for room in the log alone, holding nothing. What is put meanwhile takes none of it: commands
     /// put their few records into what is kept free for them, and by holding as much of the hosts' room
     /// they wait where the log is full, so that one after another does not use that up between two
-    /// checkpoints. A group of more pairs than [`COMMAND_PAIRS_MAX`] may put more than it holds.
+    /// checkpoints.
     pub(crate) async fn for_command(
         m: &'a Mailbox,
         core: &'a Core,
-        pairs: usize,
+        primaries: &[LdevId],
+    ) -> Result<Self, Refusal> {
+        let pairs = primaries.len();
+        Self::for_heads(m, core, COMMAND_BYTES * pairs).await.map_err(|error| match error {
+            NotHeld::NoRoom => {
+                let most = core.journal.data_bytes_at_once(core.ledger.sectors()) / COMMAND_BYTES;
+                Refusal::GroupSize { asked: pairs, most }
+            }
+            error => error.refusal(primaries[0]),
+        })
+    }
+
+    /// The same for records with so many bytes of heads.
+    pub(crate) async fn for_heads(
+        m: &'a Mailbox,
+        core: &'a Core,
+        bytes: usize,
     ) -> Result<Self, NotHeld> {
-        let pairs = pairs.min(COMMAND_PAIRS_MAX);
-        let wanted =
-            Wanted { records: pairs, data_bytes: COMMAND_BYTES * pairs, ..Wanted::default() };
-        let log = core.journal.admit(m, &wanted).await?;
+        let wanted = Wanted { records: 1, data_bytes: bytes, ..Wanted::default() };
+        let log = core.journal.admit(m, &wanted, core.ledger.sectors()).await?;
         Ok(Self { admission: None, log, core, m })
     }
 

@@ -14,10 +14,10 @@ use crate::held::{NotHeld, Wanted};
 use crate::record::{self, Kind};
 use crate::{Mailbox, Wakes};
 use diptych_dka::Groups;
-use diptych_format::{Answer, BackingId, LdevId, Need, Wait};
+use diptych_format::{Answer, BLOCK_BYTES, BackingId, LdevId, Need, Wait};
 use diptych_log::{Entry, LogAdmit, LogError, LogRoom, LogUsage, Sequence, sectors_for};
 use diptych_shared::{Change, FamilyState, Recorder, Volume};
-use diptych_sync::atomic::{AtomicBool, Ordering};
+use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use diptych_sync::{Arc, Mutex};
 
 /// Bytes of a group's changes, and of other heads, that room is taken for.
@@ -37,11 +37,19 @@ struct On {
     durability: Durability,
     /// The largest track, in bytes.
     track_bytes: usize,
+    /// Where the last checkpoint ended.
+    checkpointed: AtomicU64,
     /// What ended the log.
     failed: Mutex<Option<LogError>>,
     /// Whether anything did: for who looks at every read.
     has_failed: AtomicBool,
 }
+
+/// The log has no room for this just now: a checkpoint makes some. The driver asks
+/// [`Unit::due`](crate::Unit::due) before it is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log is full for the moment: try again")]
+pub struct LogBusy;
 
 /// A group that was put.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +73,8 @@ impl Journal {
 
     pub(crate) fn new(log: Arc<UnitLog>, durability: Durability, track_bytes: usize) -> Self {
         let (failed, has_failed) = (Mutex::new(None), AtomicBool::new(false));
-        Self { on: Some(On { log, durability, track_bytes, failed, has_failed }) }
+        let checkpointed = AtomicU64::new(0);
+        Self { on: Some(On { log, durability, track_bytes, checkpointed, failed, has_failed }) }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -111,14 +120,19 @@ impl Journal {
         sectors + copies * sectors_for(on.track_bytes, HEADS_BYTES + copy_head, RECORDS)
     }
 
-    /// Waits for room in the log, holding nothing; `None` without a log.
+    /// Waits for room in the log, holding nothing; `None` without a log. `checkpoint_sectors`: what the
+    /// last checkpoint keeps of the log, whatever else is given up.
     pub(crate) async fn admit(
         &self,
         m: &Mailbox,
         wanted: &Wanted,
+        checkpoint_sectors: u64,
     ) -> Result<Option<LogRoom>, NotHeld> {
         let sectors = self.sectors(wanted);
         let Some(on) = self.on.as_ref().filter(|_| sectors > 0) else { return Ok(None) };
+        if sectors > on.sectors_at_once(checkpoint_sectors) {
+            return Err(NotHeld::NoRoom);
+        }
         match on.log.admit(m.owner(), sectors) {
             Ok(LogAdmit::Granted(room)) => Ok(Some(room)),
             Ok(LogAdmit::Queued) => {
@@ -143,6 +157,14 @@ impl Journal {
         self.failed(error);
         m.kick();
         NotHeld::Stopping
+    }
+
+    /// Bytes that one job can have room for, at most.
+    pub(crate) fn data_bytes_at_once(&self, checkpoint_sectors: u64) -> usize {
+        let Some(on) = &self.on else { return usize::MAX };
+        let most_sectors = on.sectors_at_once(checkpoint_sectors);
+        let heads = self.sectors(&Wanted { records: 1, ..Wanted::default() });
+        most_sectors.saturating_sub(heads) as usize * BLOCK_BYTES
     }
 
     /// Gives room back.
@@ -198,11 +220,32 @@ impl Journal {
         self.on.as_ref().map(|on| on.log.cancel_all()).unwrap_or_default()
     }
 
-    /// Whether so much of the log is in use that a checkpoint should be made.
+    /// Whether who waits for nothing may put so many bytes of heads now: the half of the reserve is for
+    /// the checkpoint, and the rest is not for those who come again and again.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<(), LogBusy> {
+        let Some(on) = &self.on else { return Ok(()) };
+        let usage = on.log.usage();
+        let sectors = sectors_for(0, HEADS_BYTES + bytes as usize, RECORDS);
+        let most = usage.capacity_sectors - usage.reserve_sectors * 3 / 4;
+        let spoken_for = usage.used_sectors + usage.promised_sectors + sectors;
+        if spoken_for <= most { Ok(()) } else { Err(LogBusy) }
+    }
+
+    /// Whether a checkpoint should be made: so much of the log is in use, or somebody waits for room and
+    /// something was put since the last one.
     pub(crate) fn needs_checkpoint(&self, config: &UnitConfig) -> bool {
         let Some(on) = &self.on else { return false };
-        let LogUsage { used_sectors, capacity_sectors, .. } = on.log.usage();
+        let LogUsage { used_sectors, capacity_sectors, waiters, .. } = on.log.usage();
+        let waited_for = || on.log.end().0 > on.checkpointed.load(Ordering::Acquire);
         used_sectors > capacity_sectors / 100 * u64::from(config.checkpoint_at_percent)
+            || waiters > 0 && waited_for()
+    }
+
+    /// The last record of a checkpoint was put.
+    pub(crate) fn note_checkpoint(&self, end: Sequence) {
+        if let Some(on) = &self.on {
+            on.checkpointed.fetch_max(end.0, Ordering::AcqRel);
+        }
     }
 
     /// Writes what was put: it survives the death of the process.
@@ -282,6 +325,15 @@ impl Journal {
             Event::Log(Err(error)) => Err(self.stops(m, error)),
             Event::Disk(_) | Event::Transfer(_) => panic!("another's answer to the log's request"),
         }
+    }
+}
+
+impl On {
+    /// Sectors that one job can have when nothing but the last checkpoint is in the log: once for its
+    /// group, once for what that skips at the end of the ring.
+    fn sectors_at_once(&self, checkpoint_sectors: u64) -> u64 {
+        let LogUsage { capacity_sectors, reserve_sectors, .. } = self.log.usage();
+        (capacity_sectors - reserve_sectors).saturating_sub(checkpoint_sectors) / 2
     }
 }
 

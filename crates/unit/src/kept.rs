@@ -3,11 +3,10 @@
 //!
 //! Invariant: what is in here is within the limits, so a checkpoint with all of it is.
 
+use crate::ledger;
 use crate::record::Kind;
 use crate::{Unit, UnitError};
 use bytes::Bytes;
-use diptych_format::BLOCK_BYTES;
-use diptych_log::LogUsage;
 use std::collections::BTreeMap;
 
 /// A value and its name, as they are kept.
@@ -22,8 +21,8 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Whether a value may be kept, with at most `total_max` bytes together.
-    fn check(&self, name: &str, value: &[u8], total_max: usize) -> Result<(), UnitError> {
+    /// Whether a value may be kept.
+    fn check(&self, name: &str, value: &[u8]) -> Result<(), UnitError> {
         let (bytes, most) = (name.len(), Unit::KEPT_NAME_BYTES_MAX);
         if !(1..=most).contains(&bytes) {
             return Err(UnitError::KeptName { bytes, most });
@@ -37,8 +36,9 @@ impl Kept {
             return Err(UnitError::TooManyKept { most });
         }
         let grown = self.total_bytes - self.bytes_of(name) + name.len() + value.len();
-        if grown > total_max {
-            return Err(UnitError::KeptFull { bytes: grown, most: total_max });
+        let most = Unit::KEPT_BYTES_MAX;
+        if grown > most {
+            return Err(UnitError::KeptFull { bytes: grown, most });
         }
         Ok(())
     }
@@ -62,11 +62,16 @@ impl Kept {
     /// As a record says. `false`: it makes no sense.
     pub(crate) fn replay(&mut self, name: String, value: Option<Vec<u8>>) -> bool {
         let of = value.as_deref();
-        if of.is_some_and(|of| self.check(&name, of, Unit::KEPT_BYTES_MAX).is_err()) {
+        if of.is_some_and(|of| self.check(&name, of).is_err()) {
             return false;
         }
         self.put(name, value.map(Bytes::from));
         true
+    }
+
+    /// Bytes of all in a checkpoint.
+    pub(crate) fn control_bytes(&self) -> u64 {
+        self.values.iter().map(|(name, value)| ledger::of_bytes(name.len() + value.len())).sum()
     }
 
     /// All, to be kept; by name.
@@ -82,7 +87,7 @@ impl Unit {
     pub const KEPT_VALUE_BYTES_MAX: usize = 64 << 10;
     /// Values that are kept at most.
     pub const KEPT_MAX: usize = 1_024;
-    /// Bytes of all names and values at most; a small log has room for less.
+    /// Bytes of all names and values at most; a small log may have room for less.
     pub const KEPT_BYTES_MAX: usize = 4 << 20;
 
     /// Keeps a small value by its name in place of the one before, or forgets it: durable once this
@@ -92,22 +97,22 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// If the name or the value is too long, there are too many or too much of them, the log has no room
-    /// before the next checkpoint ([`UnitError::NoLogRoom`]: ask again), or it has failed. Nothing has
-    /// changed then, but by a log that fails.
+    /// If the name or the value is too long, there are too many or too much of them, the log keeps no room
+    /// for more, has none just now ([`UnitError::LogBusy`]: ask again), or has failed. Nothing has changed
+    /// then, but by a log that fails.
     pub fn keep(&self, name: &str, value: Option<Bytes>) -> Result<(), UnitError> {
         let core = self.core();
         let mut kept = core.kept.lock();
-        let usage = core.journal.log().map(|log| log.usage());
         if let Some(value) = &value {
-            kept.check(name, value, total_max(usage))?;
+            kept.check(name, value)?;
         }
         // Somebody else's record of the same may not be durable yet: that is waited for all the same.
         if kept.values.get(name) != value.as_ref() {
-            let bytes = name.len() + value.as_ref().map_or(0, Bytes::len);
-            if usage.is_some_and(|usage| !has_room(usage, bytes)) {
-                return Err(UnitError::NoLogRoom);
-            }
+            let bytes_of = |value: &Bytes| ledger::of_bytes(name.len() + value.len());
+            let bytes = value.as_ref().map_or(0, bytes_of);
+            core.journal.check_room(bytes)?;
+            core.ledger.take(bytes)?;
+            core.ledger.put_back(kept.values.get(name).map_or(0, bytes_of));
             core.journal.put_control(Kind::Kept, &(name, value.as_deref()));
             kept.put(name.to_owned(), value);
         }
@@ -129,19 +134,3 @@ impl Unit {
         from.map(|(name, _)| name).take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 }
-
-/// Bytes together: a quarter of what the log keeps free, since each checkpoint holds all of it.
-fn total_max(usage: Option<LogUsage>) -> usize {
-    let of_log = |usage: LogUsage| usage.reserve_sectors as usize * BLOCK_BYTES / 4;
-    usage.map_or(Unit::KEPT_BYTES_MAX, of_log).min(Unit::KEPT_BYTES_MAX)
-}
-
-/// Whether a record of so many bytes leaves a half of the reserve for the checkpoint.
-fn has_room(usage: LogUsage, bytes: usize) -> bool {
-    let LogUsage { capacity_sectors, reserve_sectors, used_sectors, promised_sectors, .. } = usage;
-    let record = diptych_log::sectors_for(0, bytes + HEAD_BYTES, 1);
-    used_sectors + promised_sectors + record < capacity_sectors - reserve_sectors / 2
-}
-
-/// Bytes around a name and a value in their record.
-const HEAD_BYTES: usize = 16;

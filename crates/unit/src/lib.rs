@@ -79,6 +79,7 @@ mod host_write;
 mod job;
 mod journal;
 mod kept;
+mod ledger;
 mod mailbox;
 mod park;
 mod record;
@@ -100,6 +101,8 @@ pub use history::{
     Reason,
 };
 pub use job::Job;
+pub use journal::LogBusy;
+pub use ledger::ControlFull;
 pub use mailbox::Reply;
 pub use recovery::{NotWritten, Opened, Recovered, RecoveryError, StoredTrack};
 

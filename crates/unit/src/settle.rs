@@ -6,6 +6,7 @@
 use crate::copy_track::copy_moved_on;
 use crate::core::Core;
 use crate::failure;
+use crate::held::Room;
 use crate::history::Message;
 use crate::job::JobMailbox;
 use crate::record;
@@ -14,6 +15,11 @@ use diptych_dka as dka;
 use diptych_format::{BackingId, BlockNo, BlockRange, LdevId, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair};
 use diptych_sync::Arc;
+
+/// Runs of tracks that one record clears; the others wait for the next.
+const RUNS_MAX: usize = 256;
+/// Bytes of a run in the log, at most: where it clears, and where it voids.
+const RUN_BYTES: usize = 64;
 
 /// The settle job of one pair.
 pub(crate) async fn settle(running: Settling) {
@@ -89,6 +95,10 @@ async fn settle_pair(m: &Mailbox, core: &Core, primary: LdevId, id: PairId) {
         Event::Disk(done) => done.result,
         Event::Transfer(_) | Event::Log(_) => panic!("another's answer to a drive request"),
     };
+    // No claim is held here; a command settles before it claims.
+    let Ok(_room) = Room::for_heads(m, core, RUNS_MAX * RUN_BYTES).await else {
+        return;
+    };
     let settled = core.shared.with_family(primary, |family| {
         if done.is_err() {
             // Nobody knows what of it is on the drive.
@@ -111,7 +121,9 @@ fn look(family: &FamilyState, id: PairId) -> Option<Flushed> {
     let pair = family.pair(id).filter(|pair| pair.is_copying() && !pair.settling().is_empty())?;
     let target = pair.direction().1;
     let backing = family.volume(target)?.backing;
-    Some(Flushed { target, backing, tracks: runs(pair, |_| true) })
+    let mut tracks = runs(pair, |_| true);
+    tracks.truncate(RUNS_MAX);
+    Some(Flushed { target, backing, tracks })
 }
 
 /// The tracks that settle, as runs of those that count.
@@ -141,10 +153,11 @@ fn clear(m: &Mailbox, core: &Core, family: &mut FamilyState, id: PairId, flushed
         flushed.tracks.get(no).is_some_and(|tracks| tracks.start <= track)
     };
     // A track that is claimed may be under a copy that has seen its C: it settles another time.
-    let tracks = runs(pair, |track| {
+    let mut tracks = runs(pair, |track| {
         before(track) && !scheduler.settles_since(id, track) && !family.is_busy(track)
     });
     drop(scheduler);
+    tracks.truncate(RUNS_MAX);
     if tracks.is_empty() {
         return;
     }

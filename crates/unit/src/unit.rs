@@ -15,6 +15,7 @@ use crate::host_modify::{compare_and_write, or_write};
 use crate::host_read::host_read;
 use crate::host_write::{host_write, unmap};
 use crate::job::JobMailbox;
+use crate::ledger;
 use crate::mailbox::Role;
 use crate::schedule::{Ticking, tick};
 use crate::scheduler::{CopySpeed, Scheduler, Situation};
@@ -99,10 +100,7 @@ impl Unit {
         let backing = self.core.next_backing().ok_or(UnitError::NoBackings)?;
         self.core.groups.allocate(backing, geometry, group_no)?;
         let added = self.add(Volume::new(ldev, geometry, backing));
-        if added.is_err() {
-            self.core.groups.free(backing);
-        }
-        added?;
+        added.inspect_err(|_| self.core.groups.free(backing))?;
         Ok(self.core.journal.commit_now()?)
     }
 
@@ -127,7 +125,11 @@ impl Unit {
     }
 
     fn add(&self, volume: Volume) -> Result<(), UnitError> {
-        self.core.shared.add_volume(volume.clone())?;
+        let bytes = ledger::of_volume(volume.geometry);
+        self.core.journal.check_room(bytes)?;
+        self.core.ledger.take(bytes)?;
+        let added = self.core.shared.add_volume(volume.clone());
+        added.inspect_err(|_| self.core.ledger.put_back(bytes))?;
         self.known(&volume);
         Ok(())
     }
@@ -139,7 +141,9 @@ impl Unit {
     ///
     /// If there is no such volume, or it is paired or in use.
     pub fn remove_volume(&self, ldev: LdevId) -> Result<Wakes, UnitError> {
-        let backing = self.core.shared.remove_volume(ldev)?.backing;
+        self.core.journal.check_room(0)?;
+        let Volume { backing, geometry, .. } = self.core.shared.remove_volume(ldev)?;
+        self.core.ledger.put_back(ledger::of_volume(geometry));
         self.core.shapes.write().remove(&ldev);
         self.core.access_board.forget(ldev);
         // Before its place can be another's.
@@ -158,6 +162,7 @@ impl Unit {
     ///
     /// If there is no such volume.
     pub fn release_volume(&self, ldev: LdevId, now: Time) -> Result<(), UnitError> {
+        self.core.journal.check_room(0)?;
         let state = VolumeState::Normal;
         let backing = self.core.shared.with_family(ldev, |family| {
             family.change(Change::VolumeState { ldev, state });
@@ -181,6 +186,7 @@ impl Unit {
     ///
     /// If there is no such volume, or it is in a pair.
     pub fn set_reserved(&self, ldev: LdevId, reserved: bool, now: Time) -> Result<(), UnitError> {
+        self.core.journal.check_room(0)?;
         self.core.shared.with_family(ldev, |family| {
             let paired = family.pair_of_secondary(ldev).is_some()
                 || family.pairs_of_primary(ldev).next().is_some();
@@ -210,6 +216,7 @@ impl Unit {
         if !(1..=most).contains(&asked) {
             return Err(UnitError::Lanes { asked, most });
         }
+        self.core.journal.check_room(0)?;
         self.core.shared.with_family(primary, |family| {
             let pair = family.pair_between(primary, secondary);
             let pair = pair.ok_or(UnitError::NoPair { primary, secondary })?;

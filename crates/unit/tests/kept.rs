@@ -9,7 +9,7 @@ use diptych_format::{BlockNo, BlockRange, Geometry};
 use diptych_log::{Entry, Log, LogConfig, LogId};
 use diptych_sync::Arc;
 use diptych_testkit::{ByHand, Choices, Tag, ldev};
-use diptych_unit::{Opened, Plant, Recovered, RecoveryError, Unit, UnitConfig, UnitError};
+use diptych_unit::{LogBusy, Opened, Plant, Recovered, RecoveryError, Unit, UnitConfig, UnitError};
 
 const RESERVE_SECTORS: u64 = 1 << 16;
 const TRACKS: u64 = 12;
@@ -198,13 +198,13 @@ fn a_log_is_not_filled_with_values() {
     let machine = Machine::with_reserve(64);
     let mut hand = machine.create();
     let most = 64 * 512 / 4;
-    let error = UnitError::KeptFull { bytes: most + 1, most };
-    assert_eq!(hand.unit().keep("a", Some(Bytes::from(vec![1; most]))), Err(error));
-    let value = |no: u8| Some(Bytes::from(vec![no; most - 1]));
+    let error = hand.unit().keep("a", Some(Bytes::from(vec![1; 2 * most])));
+    assert!(matches!(error, Err(UnitError::ControlFull(_))), "{error:?}");
+    let value = |no: u8| Some(Bytes::from(vec![no; most - 1_024]));
     let kept = (0..u8::MAX).map(|no| hand.unit().keep("a", value(no))).take_while(Result::is_ok);
     let kept = kept.count() as u8;
     assert!((4..20).contains(&kept), "{kept}");
-    assert_eq!(hand.unit().keep("a", value(100)), Err(UnitError::NoLogRoom));
+    assert_eq!(hand.unit().keep("a", value(100)), Err(UnitError::LogBusy(LogBusy)));
     assert_eq!(hand.unit().kept("a"), value(kept - 1));
     hand.start_due();
     checkpoint(&mut hand);

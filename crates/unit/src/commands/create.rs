@@ -8,8 +8,9 @@ use super::rules::{CreateRules, alike};
 use crate::Mailbox;
 use crate::core::Core;
 use crate::held::Held;
+use crate::ledger;
 use diptych_cha::{Command, Outcome, Refusal};
-use diptych_format::ImageNo;
+use diptych_format::{ImageNo, PairId};
 use diptych_shared::{Change, Pair, SharedError, Volume};
 
 /// `needs_reserve`: whether the secondary must be reserved.
@@ -56,12 +57,10 @@ fn check(rules: &CreateRules<'_>, families: &Families<'_>) -> Result<(), Refusal
 }
 
 async fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<'_>) -> Outcome {
-    let id = match core.shared.allocate_pair() {
+    let track_count = families.of(command.primary).with(|family| family.track_count());
+    let id = match allocate(core, track_count) {
         Ok(id) => id,
-        Err(SharedError::TooManyPairs { limit }) => {
-            return Outcome::Refused(Refusal::TooManyPairs { most: limit });
-        }
-        Err(_) => return Outcome::Refused(Refusal::Busy),
+        Err(refusal) => return Outcome::Refused(refusal),
     };
     let merged = families.into_held().reduce(|a, b| merge(m, core, a, b));
     let held = merged.expect("a volume has a family");
@@ -84,6 +83,23 @@ async fn add_pair(m: &Mailbox, core: &Core, command: &Asked, families: Families<
         command.accepted(m, core, pair, None, Some(pair.status))
     });
     committed(m, core, outcome).await
+}
+
+/// A pair number, with room for the pair in every checkpoint.
+fn allocate(core: &Core, track_count: u64) -> Result<PairId, Refusal> {
+    let bytes = ledger::of_pair(track_count);
+    core.ledger.take(bytes)?;
+    let id = core.shared.allocate_pair().map_err(|error| match error {
+        SharedError::TooManyPairs { limit } => Refusal::TooManyPairs { most: limit },
+        _ => Refusal::Busy,
+    });
+    match id {
+        // The number stays when the pair is gone.
+        Ok(id) if id.epoch == 0 => core.ledger.found(ledger::of_numbers(1)),
+        Ok(_) => {}
+        Err(_) => core.ledger.put_back(bytes),
+    }
+    id
 }
 
 fn merge<'m>(m: &'m Mailbox, core: &Core, a: Held<'m>, b: Held<'m>) -> Held<'m> {

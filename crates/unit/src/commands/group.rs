@@ -77,13 +77,12 @@ async fn carry_out(
     check(core, command).map_err(refused)?;
     let limit_ns = command.drain_limit_ns.unwrap_or(core.config.drain_limit_ns);
     let began = m.now();
-    let room = Room::for_command(m, core, asked.len()).await;
-    let _room = room.map_err(|error| refused(error.refusal(asked[0].primary)))?;
-    let drain = Drain::new(m, core, began + limit_ns);
     let volumes: Vec<LdevId> = asked.iter().map(|asked| asked.primary).collect();
     for ldev in &volumes {
         settle_family(m, core, *ldev).await;
     }
+    let _room = Room::for_command(m, core, &volumes).await.map_err(refused)?;
+    let drain = Drain::new(m, core, began + limit_ns);
     let families = Families::claim(m, core, &volumes, Some(&drain)).await.map_err(refused)?;
     if m.now() > drain.until() {
         return Err(refused(Refusal::DrainLimit));

@@ -7,6 +7,7 @@ use crate::Mailbox;
 use crate::change::activate_followers;
 use crate::core::Core;
 use crate::held::Held;
+use crate::ledger;
 use diptych_cha::{Command, CommandCode, Outcome, Refusal};
 use diptych_format::{ImageNo, PairId, TrackNo, TrackRange};
 use diptych_shared::{Change, FamilyState, Pair, PairOptions, PairStatus};
@@ -172,6 +173,7 @@ async fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Ou
             return Err(Outcome::Refused(Refusal::Restoring));
         }
         let entry = family.pair(pair).expect("the pair was just found");
+        let bytes = ledger::of_pair(entry.c.track_count());
         let (lacking, lacks) = (entry.direction().1, !entry.c.is_empty());
         let follows = status == PairStatus::PairedNotCopied && follows_nothing(family, primary);
         let outcome = command.accepted(m, core, entry, Some(status), None);
@@ -181,9 +183,9 @@ async fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Ou
         }
         core.scheduler.lock().stop(pair);
         activate_followers(m, core, family, secondary);
-        Ok((pair, outcome))
+        Ok((pair, bytes, outcome))
     });
-    let (pair, outcome) = match deleted {
+    let (pair, bytes, outcome) = match deleted {
         Ok(deleted) => deleted,
         Err(outcome) => return outcome,
     };
@@ -193,5 +195,6 @@ async fn delete(m: &Mailbox, core: &Core, command: &Asked, held: Held<'_>) -> Ou
     let outcome = committed(m, core, outcome).await;
     drop(parts);
     core.shared.free_pair(pair);
+    core.ledger.put_back(bytes);
     outcome
 }

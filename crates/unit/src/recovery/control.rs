@@ -4,6 +4,7 @@ use super::RecoveryError;
 use crate::checkpoint::{ControlState, FirstState, KeptHome, VERSION};
 use crate::core::Core;
 use crate::kept::Kept;
+use crate::ledger;
 use crate::record::{Kind, SEQUENCE_MAX};
 use crate::schedule::KeptSchedules;
 use diptych_cha::GroupName;
@@ -165,8 +166,21 @@ impl Control {
         *core.kept.lock() = std::mem::take(&mut self.kept);
         core.scheduler.lock().schedules.restore(std::mem::take(&mut self.schedules));
         core.numbers_from(self.sequence, self.next_backing);
+        note_sizes(core, &state);
         Ok(state)
     }
+}
+
+/// What is there takes its part of the checkpoints, be it more than would be let in now.
+fn note_sizes(core: &Core, state: &State) {
+    let volumes: u64 = state.volumes.iter().map(|v| ledger::of_volume(v.geometry)).sum();
+    let pairs: u64 = state.pairs.iter().map(|pair| ledger::of_pair(pair.c.track_count())).sum();
+    let groups: u64 = core.consistency_groups.lock().values().map(ledger::of_value).sum();
+    let schedules = core.scheduler.lock().schedules.states();
+    let schedules: u64 = schedules.iter().map(|state| ledger::of_value(&state.schedule)).sum();
+    let numbers = ledger::of_numbers(state.pair_numbers.len());
+    let kept = core.kept.lock().control_bytes();
+    core.ledger.found(volumes + pairs + numbers + groups + schedules + kept);
 }
 
 /// No command makes a pair of volumes of two shapes, or of one with payload and one without.

@@ -1,6 +1,7 @@
 //! What is wrong with a schedule.
 
 use super::{ScheduleId, Utc};
+use crate::{ControlFull, LogBusy};
 use diptych_cha::GroupName;
 use diptych_format::LdevId;
 use diptych_log::LogError;
@@ -15,6 +16,12 @@ pub enum ScheduleError {
         /// The most there can be.
         most: usize,
     },
+    /// The log keeps no room for so much more control state.
+    #[error(transparent)]
+    ControlFull(#[from] ControlFull),
+    /// The log has no room for this just now.
+    #[error(transparent)]
+    LogBusy(#[from] LogBusy),
     /// No schedule has this number.
     #[error("there is no schedule {id}")]
     Unknown {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::Unit;
 use crate::core::Core;
+use crate::ledger;
 use diptych_cha::GroupName;
 use diptych_format::{LdevId, Time};
 
@@ -40,7 +41,11 @@ impl Unit {
     ) -> Result<ScheduleId, ScheduleError> {
         let core = self.core();
         check(core, &schedule)?;
-        let id = core.scheduler.lock().schedules.add(schedule.clone(), since, now)?;
+        let bytes = ledger::of_value(&schedule);
+        core.journal.check_room(bytes)?;
+        core.ledger.take(bytes)?;
+        let added = core.scheduler.lock().schedules.add(schedule.clone(), since, now);
+        let id = added.inspect_err(|_| core.ledger.put_back(bytes))?;
         core.put_schedules();
         core.journal.commit_now().map_err(ScheduleError::Log)?;
         core.record(entry(now, id, &schedule, ScheduleEvent::Added));
@@ -54,10 +59,13 @@ impl Unit {
     ///
     /// If there is no such schedule.
     pub fn remove_schedule(&self, id: ScheduleId, now: Time) -> Result<Schedule, ScheduleError> {
-        let schedule = self.core().scheduler.lock().schedules.remove(id)?;
-        self.core().put_schedules();
-        self.core().journal.commit_now().map_err(ScheduleError::Log)?;
-        self.core().record(entry(now, id, &schedule, ScheduleEvent::Removed));
+        let core = self.core();
+        core.journal.check_room(0)?;
+        let schedule = core.scheduler.lock().schedules.remove(id)?;
+        core.ledger.put_back(ledger::of_value(&schedule));
+        core.put_schedules();
+        core.journal.commit_now().map_err(ScheduleError::Log)?;
+        core.record(entry(now, id, &schedule, ScheduleEvent::Removed));
         Ok(schedule)
     }
 

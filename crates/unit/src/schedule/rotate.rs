@@ -6,6 +6,7 @@ use crate::Mailbox;
 use crate::commands::{Families, first_level_copied, image_of_now, in_use, primary_defined};
 use crate::core::Core;
 use crate::drain::Drain;
+use crate::held::Room;
 use diptych_cha::Refusal;
 use diptych_format::{LdevId, PairId, Time};
 use diptych_shared::{Change, FamilyState, Pair, PairStatus, Volume};
@@ -26,6 +27,7 @@ pub(super) async fn rotate(m: &Mailbox, core: &Core, tick: &Tick) -> Result<(), 
         scope.members(|name| groups.get(name).cloned())
     };
     let primaries: Vec<LdevId> = volumes.iter().flatten().map(|(primary, _)| *primary).collect();
+    let _room = Room::for_command(m, core, &primaries).await?;
     // A group holds hosts of several families up, so it has the limit of a group command.
     let limit = scope.primary().is_none().then_some(core.config.drain_limit_ns);
     let drain = limit.map(|limit_ns| Drain::new(m, core, m.now() + limit_ns));

@@ -7,6 +7,7 @@ use crate::Mailbox;
 use crate::core::Core;
 use crate::history::{HistoryEntry, Message};
 use crate::job::JobMailbox;
+use crate::ledger;
 use diptych_cha::Refusal;
 use diptych_format::Time;
 use diptych_sync::Arc;
@@ -32,6 +33,7 @@ impl Drop for Ticking {
         let ended = self.core.scheduler.lock().schedules.ended(id, due, self.end, self.m.now());
         self.core.put_schedules();
         if ended {
+            self.core.ledger.put_back(ledger::of_value(schedule));
             self.core.record(entry(self.m.now(), id, schedule, ScheduleEvent::Ended));
         }
         self.m.kick();
