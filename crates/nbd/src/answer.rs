@@ -1,6 +1,8 @@
 //! The answer to a request, in the style that was negotiated.
 
+use crate::context::Run;
 use crate::errno::Errno;
+use crate::export::BLOCK_BYTES;
 use crate::handshake::Agreed;
 use crate::request::Request;
 use bytes::Bytes;
@@ -14,6 +16,8 @@ const FLAG_DONE: u16 = 1;
 
 const TYPE_NONE: u16 = 0;
 const TYPE_OFFSET_DATA: u16 = 1;
+const TYPE_BLOCK_STATUS: u16 = 5;
+const TYPE_BLOCK_STATUS_EXT: u16 = 6;
 const TYPE_ERROR: u16 = 1 << 15 | 1;
 const TYPE_ERROR_OFFSET: u16 = 1 << 15 | 2;
 
@@ -92,6 +96,35 @@ impl Answer {
                 self.send([head.part(), Part::Copy(&offset), Part::Share(data)]);
             }
         }
+    }
+
+    /// This is so of the blocks: of each context, in ascending order and without a gap, at least one run.
+    pub(crate) fn status(mut self, contexts: &[(u32, Vec<Run>)]) {
+        let is_extended = self.style == Style::Extended;
+        let mut bytes = Vec::new();
+        for (index, (id, runs)) in contexts.iter().enumerate() {
+            let mut tail = id.to_be_bytes().to_vec();
+            if is_extended {
+                tail.extend((runs.len() as u32).to_be_bytes());
+            }
+            for Run { blocks, flags } in runs {
+                let length = blocks.count() * BLOCK_BYTES;
+                if is_extended {
+                    tail.extend(length.to_be_bytes());
+                    tail.extend(u64::from(*flags).to_be_bytes());
+                } else {
+                    // Part of a request whose length has 32 bits.
+                    tail.extend(u32::try_from(length).unwrap_or(u32::MAX - 511).to_be_bytes());
+                    tail.extend(flags.to_be_bytes());
+                }
+            }
+            let done = if index + 1 == contexts.len() { FLAG_DONE } else { 0 };
+            let kind = if is_extended { TYPE_BLOCK_STATUS_EXT } else { TYPE_BLOCK_STATUS };
+            let head = self.chunk(done, kind, tail.len() as u64);
+            bytes.extend_from_slice(&head.bytes[..head.length]);
+            bytes.extend(tail);
+        }
+        self.send([Part::Share(bytes.into())]);
     }
 
     /// It failed: `at` is the offset of the first byte that is concerned, where that is known.

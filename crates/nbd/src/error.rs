@@ -1,6 +1,7 @@
 //! Why a connection ends.
 
 use diptych_rt::net::NetError;
+use diptych_unit::UnitError;
 
 /// What ends an NBD connection. Everything else is answered.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum NbdError {
     /// The client chose a volume that there is not, by an option that has no answer for that.
     #[error("the client asked for an export that there is not")]
     NoExport,
+    /// The volume is gone since the client chose it, or too many have it open.
+    #[error("the volume cannot be attached: {0}")]
+    Gone(#[source] UnitError),
     /// An option or a payload is longer than any may be.
     #[error("{bytes} bytes announced, at most {most} may come")]
     TooLong {

@@ -1,9 +1,9 @@
 //! Exports: volumes by name.
 
+use diptych_cha::{HostOp, HostReply, VolumeFacts};
 use diptych_format::LdevId;
 use diptych_rt::Rt;
 use diptych_rt::net::Address;
-use diptych_shared::Volume;
 
 /// Bytes of a block.
 pub(crate) const BLOCK_BYTES: u64 = diptych_format::BLOCK_BYTES as u64;
@@ -21,41 +21,34 @@ const FLAG_SEND_FAST_ZERO: u16 = 1 << 11;
 
 /// A volume as a client sees it: as it was when the client chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Export {
+pub(crate) struct Export {
     /// The volume.
-    pub ldev: LdevId,
+    pub(crate) ldev: LdevId,
     /// Its size.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Hosts could not write it when the client chose it: the connection stays so, and does not count as
     /// a use of the volume.
-    pub read_only: bool,
-    /// Bytes of a track: what is given up in one piece.
-    pub track_bytes: u32,
+    pub(crate) read_only: bool,
 }
 
 impl Export {
     /// The export of this name; the empty name is the volume with the lowest number.
     pub(crate) fn find(rt: &Rt, name: &[u8]) -> Option<Self> {
-        let unit = rt.unit();
-        let volume = match std::str::from_utf8(name).ok()? {
-            "" => unit.volumes().into_iter().next(),
-            name => unit.volume(name.parse().ok()?),
+        let ldev = match std::str::from_utf8(name).ok()? {
+            "" => rt.unit().volumes().first()?.ldev,
+            name => name.parse().ok()?,
         };
-        volume.map(|volume| Self::of(&volume))
+        match rt.execute(HostOp::Describe { ldev }) {
+            HostReply::Volume(facts) => Some(Self::of(&facts)),
+            _ => None,
+        }
     }
 
-    /// All of them, by number.
-    pub(crate) fn all(rt: &Rt) -> Vec<Self> {
-        rt.unit().volumes().iter().map(Self::of).collect()
-    }
-
-    fn of(volume: &Volume) -> Self {
-        let geometry = volume.geometry;
+    fn of(facts: &VolumeFacts) -> Self {
         Self {
-            ldev: volume.ldev,
-            bytes: geometry.block_count() * BLOCK_BYTES,
-            read_only: volume.reserved,
-            track_bytes: u32::try_from(geometry.track_bytes()).unwrap_or(u32::MAX),
+            ldev: facts.ldev,
+            bytes: facts.block_count * BLOCK_BYTES,
+            read_only: facts.write.is_some(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The handshake: from the first magic number to the volume that the client chose.
 
 use crate::NbdError;
+use crate::context::{CONTEXTS_MAX, Context};
 use crate::export::Export;
 use crate::option::{self, Bad, ContextRequest, InfoRequest, OPTION_BYTES_MAX, Reply, reply};
 use crate::request::PAYLOAD_BYTES_MAX;
+use diptych_format::LdevId;
 use diptych_rt::Rt;
 use diptych_rt::net::{Connection, Part};
 
@@ -25,6 +27,8 @@ pub(crate) struct Agreed {
     pub(crate) export: Export,
     pub(crate) structured: bool,
     pub(crate) extended: bool,
+    /// The contexts of block status, each with its id.
+    pub(crate) contexts: Vec<(u32, Context)>,
 }
 
 /// What becomes of the handshake after an option.
@@ -47,14 +51,19 @@ pub(crate) fn negotiate(rt: &Rt, connection: &mut Connection) -> Result<Option<A
         return Err(NbdError::Flags { flags });
     }
     let no_zeroes = flags & FLAG_NO_ZEROES != 0;
-    let mut haggling = Haggling { rt, connection, no_zeroes, structured: false, extended: false };
+    let mut haggling =
+        Haggling { rt, connection, no_zeroes, structured: false, extended: false, contexts: None };
     for _ in 0..OPTIONS_MAX {
         match haggling.option()? {
             Next::Option => haggling.connection.drain()?,
             Next::End => return Ok(None),
             Next::Transmission(export) => {
-                let Haggling { structured, extended, .. } = haggling;
-                return Ok(Some(Agreed { export, structured, extended }));
+                let Haggling { structured, extended, contexts, .. } = haggling;
+                // Chosen for another volume, they are not chosen.
+                let contexts = contexts.filter(|(of, _)| *of == export.ldev);
+                let contexts = contexts.map(|(_, contexts)| (0..).zip(contexts).collect());
+                let contexts = contexts.unwrap_or_default();
+                return Ok(Some(Agreed { export, structured, extended, contexts }));
             }
         }
     }
@@ -67,6 +76,8 @@ struct Haggling<'a> {
     no_zeroes: bool,
     structured: bool,
     extended: bool,
+    /// Chosen contexts, and the volume they were chosen for.
+    contexts: Option<(LdevId, Vec<Context>)>,
 }
 
 impl Haggling<'_> {
@@ -145,8 +156,8 @@ impl Haggling<'_> {
         if !data.is_empty() {
             return self.answer(option::LIST, Reply::ErrInvalid, b"this option has no data");
         }
-        for export in Export::all(self.rt) {
-            let name = export.name();
+        for volume in self.rt.unit().volumes() {
+            let name = volume.ldev.to_string();
             let length = u32::try_from(name.len()).expect("a volume's number is short");
             let data = [&length.to_be_bytes(), name.as_bytes()].concat();
             reply(self.connection, option::LIST, Reply::Server, &data);
@@ -181,7 +192,12 @@ impl Haggling<'_> {
         if option == option::GO { Next::Transmission(export) } else { Next::Option }
     }
 
-    fn contexts(&self, option: u32, data: &[u8]) -> Next {
+    fn contexts(&mut self, option: u32, data: &[u8]) -> Next {
+        let sets = option == option::SET_META_CONTEXT;
+        if sets {
+            // Also if this fails.
+            self.contexts = None;
+        }
         if !self.structured {
             let why = b"contexts need structured replies";
             return self.answer(option, Reply::ErrInvalid, why);
@@ -195,10 +211,36 @@ impl Haggling<'_> {
                 return self.answer(option, Reply::ErrTooBig, b"that many queries");
             }
         };
-        match Export::find(self.rt, request.name) {
-            // None of them is known.
-            Some(_) => self.answer(option, Reply::Ack, &[]),
-            None => self.answer(option, Reply::ErrUnknown, b"there is no such volume"),
+        let Some(export) = Export::find(self.rt, request.name) else {
+            return self.answer(option, Reply::ErrUnknown, b"there is no such volume");
+        };
+        let found: Vec<Context> = if sets {
+            let chosen = |query: &&[u8]| Context::chosen(self.rt, &export, query);
+            request.queries.iter().filter_map(chosen).collect()
+        } else if request.queries.is_empty() {
+            Context::all(self.rt, &export)
+        } else {
+            let listed = |query: &&[u8]| Context::listed(self.rt, &export, query);
+            request.queries.iter().flat_map(listed).collect()
+        };
+        let mut contexts = Vec::new();
+        for context in found {
+            if !contexts.contains(&context) {
+                contexts.push(context);
+            }
         }
+        if sets && contexts.len() > CONTEXTS_MAX {
+            return self.answer(option, Reply::ErrTooBig, b"at most 16 contexts");
+        }
+        for (id, context) in (0_u32..).zip(&contexts) {
+            // A list has no ids.
+            let id = if sets { id } else { 0 };
+            let data = [&id.to_be_bytes()[..], context.to_string().as_bytes()].concat();
+            reply(self.connection, option, Reply::MetaContext, &data);
+        }
+        if sets {
+            self.contexts = Some((export.ldev, contexts));
+        }
+        self.answer(option, Reply::Ack, &[])
     }
 }

@@ -3,7 +3,7 @@
 //! | phase | what happens | file |
 //! |---|---|---|
 //! | handshake | magic numbers and flags, then options until one of them chooses a volume | `handshake.rs`, `option.rs` |
-//! | transmission | requests with a cookie each, answered in any order | `transmission.rs`, `request.rs`, `answer.rs` |
+//! | transmission | requests with a cookie each, answered in any order | `transmission.rs`, `request.rs`, `context.rs`, `answer.rs` |
 //!
 //! An export is a volume, and its name the volume's number, `00:1A`. The empty name is the volume with
 //! the lowest number. What hosts may do on a volume is decided by the unit, at each request; what the
@@ -43,6 +43,7 @@
 //! ```
 
 mod answer;
+mod context;
 mod errno;
 mod error;
 mod export;
@@ -53,7 +54,7 @@ mod service;
 mod transmission;
 
 pub use error::NbdError;
-pub use export::{Export, export_uri};
+pub use export::export_uri;
 pub use option::OPTION_BYTES_MAX;
 pub use request::PAYLOAD_BYTES_MAX;
 pub use service::NbdService;

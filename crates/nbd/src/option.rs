@@ -34,6 +34,7 @@ pub(crate) enum Reply {
     Ack = 1,
     Server = 2,
     Info = 3,
+    MetaContext = 4,
     ErrUnsup = 1 << 31 | 1,
     ErrInvalid = 1 << 31 | 3,
     ErrUnknown = 1 << 31 | 6,

@@ -188,8 +188,7 @@ mod tests {
     use super::*;
     use diptych_format::LdevId;
 
-    const EXPORT: Export =
-        Export { ldev: LdevId::new(0, 0), bytes: 8 << 30, read_only: false, track_bytes: 64 << 10 };
+    const EXPORT: Export = Export { ldev: LdevId::new(0, 0), bytes: 8 << 30, read_only: false };
 
     fn request(kind: Kind, flags: u16, offset: u64, length: u64) -> Request {
         Request { kind, flags, cookie: 7, offset, length }

@@ -27,8 +27,17 @@ impl Service for NbdService {
     fn serve(&self, connection: &mut Connection) -> Result<(), NbdError> {
         let Some(agreed) = negotiate(&self.rt, connection)? else { return Ok(()) };
         connection.established();
+        // As long as somebody may write it, it becomes no secondary.
+        let writer = match agreed.export.read_only {
+            true => None,
+            false => Some(self.rt.unit().open_writer(agreed.export.ldev).map_err(NbdError::Gone)?),
+        };
         let (ldev, read_only) = (agreed.export.ldev, agreed.export.read_only);
         info!(peer = connection.peer(), volume = %ldev, read_only, "attached");
-        transmission::serve(&self.rt, connection, &agreed)
+        let served = transmission::serve(&self.rt, connection, &agreed);
+        // What was received may write still.
+        let drained = connection.drain();
+        drop(writer);
+        served.and(drained.map_err(NbdError::from))
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::NbdError;
 use crate::answer::Answer;
+use crate::context::{CONTEXTS_MAX, Context, Run};
 use crate::errno::Errno;
 use crate::export::BLOCK_BYTES;
 use crate::handshake::Agreed;
-use crate::request::{FLAG_FAST_ZERO, FLAG_FUA, FLAG_NO_HOLE, Kind, PAYLOAD_BYTES_MAX, Request};
+use crate::request::{
+    FLAG_FAST_ZERO, FLAG_FUA, FLAG_NO_HOLE, FLAG_REQ_ONE, Kind, PAYLOAD_BYTES_MAX, Request,
+};
 use bytes::Bytes;
-use diptych_cha::{HostError, HostOp, HostReply};
+use diptych_cha::{AllocatedRun, HostError, HostOp, HostReply};
 use diptych_format::{BlockNo, BlockRange, LdevId};
 use diptych_rt::Rt;
 use diptych_rt::net::Connection;
@@ -16,6 +19,10 @@ use diptych_rt::net::Connection;
 const ZERO_BLOCKS: u64 = 2048;
 static ZEROES: [u8; (ZERO_BLOCKS * BLOCK_BYTES) as usize] =
     [0; (ZERO_BLOCKS * BLOCK_BYTES) as usize];
+/// What an answer to a block status may have.
+const STATUS_BYTES: usize = CONTEXTS_MAX * 4096;
+const STATE_HOLE: u32 = 1 << 0;
+const STATE_ZERO: u32 = 1 << 1;
 /// What a request keeps besides its payload.
 const REQUEST_BYTES: usize = 256;
 
@@ -34,6 +41,7 @@ pub(crate) fn serve(rt: &Rt, connection: &mut Connection, agreed: &Agreed) -> Re
         let is_read = matches!(request.kind, Kind::Read | Kind::BlockStatus);
         let answer_bytes = match request.kind {
             Kind::Read | Kind::Cache => request.length.min(most),
+            Kind::BlockStatus => STATUS_BYTES as u64,
             _ => bytes,
         };
         let pending = connection.begin(answer_bytes as usize + REQUEST_BYTES)?;
@@ -46,6 +54,9 @@ pub(crate) fn serve(rt: &Rt, connection: &mut Connection, agreed: &Agreed) -> Re
         }
         match request.blocks(&agreed.export, agreed.structured) {
             Err(refusal) => answer.failed(refusal.errno, refusal.why, None),
+            Ok(blocks) if request.kind == Kind::BlockStatus => {
+                block_status(rt, agreed, &request, blocks, answer);
+            }
             Ok(blocks) => carry_out(rt, agreed.export.ldev, &request, blocks, payload, answer),
         }
     }
@@ -91,7 +102,7 @@ fn carry_out(
         Kind::Trim | Kind::WriteZeroes => HostOp::Unmap { ldev, blocks },
         Kind::Flush => HostOp::Flush { ldev },
         Kind::Disconnect | Kind::BlockStatus | Kind::Unknown(_) => {
-            return answer.failed(Errno::Inval, "no context was chosen", None);
+            return answer.failed(Errno::Inval, "there is no such request", None);
         }
     };
     let is_durable = request.has(FLAG_FUA)
@@ -113,6 +124,43 @@ fn carry_out(
     } else {
         submit(rt, op, move |reply| complete(reply, answer));
     }
+}
+
+/// Says of blocks what the chosen contexts ask.
+fn block_status(rt: &Rt, agreed: &Agreed, request: &Request, blocks: BlockRange, answer: Answer) {
+    if agreed.contexts.is_empty() || blocks.is_empty() {
+        return answer.failed(Errno::Inval, "no context was chosen, or no block", None);
+    }
+    let (ldev, only_one) = (agreed.export.ldev, request.has(FLAG_REQ_ONE));
+    let first = move |mut runs: Vec<Run>| {
+        if only_one {
+            runs.truncate(1);
+        }
+        runs
+    };
+    let mut known = Vec::with_capacity(agreed.contexts.len());
+    let mut allocation = None;
+    for (id, context) in &agreed.contexts {
+        match context {
+            Context::Allocation => allocation = Some(*id),
+            Context::Changed(since) => match since.runs(rt.unit(), ldev, blocks) {
+                Ok(runs) => known.push((*id, first(runs))),
+                Err(error) => return answer.failed(Errno::Perm, &error.to_string(), None),
+            },
+        }
+    }
+    let Some(id) = allocation else { return answer.status(&known) };
+    submit(rt, HostOp::Allocation { ldev, blocks }, move |reply| match reply {
+        HostReply::Allocation(runs) => {
+            let run = |run: &AllocatedRun| {
+                let flags = if run.allocated { 0 } else { STATE_HOLE | STATE_ZERO };
+                Run { blocks: run.blocks, flags }
+            };
+            known.push((id, first(runs.iter().map(run).collect())));
+            answer.status(&known);
+        }
+        reply => complete(reply, answer),
+    });
 }
 
 /// What cannot be submitted is dropped, and so answered: the unit stops.

@@ -6,4 +6,5 @@ mod client;
 mod handshake;
 mod limits;
 mod rig;
+mod status;
 mod transmission;

@@ -50,9 +50,21 @@ impl Rig {
 
     /// A command on the pair of the primary and the reserved volume.
     pub(crate) fn command(&self, code: CommandCode) {
+        let outcome = self.outcome(code);
+        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    }
+
+    pub(crate) fn outcome(&self, code: CommandCode) -> Outcome {
         let command = HostOp::Command(Command::new(code, PRIMARY, RESERVED));
-        let reply = self.rt.execute(command);
-        assert!(matches!(reply, HostReply::Outcome(Outcome::Accepted { .. })), "{reply:?}");
+        match self.rt.execute(command) {
+            HostReply::Outcome(outcome) => outcome,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    /// The image that the pair holds.
+    pub(crate) fn image(&self) -> u64 {
+        self.rt.unit().pair(PRIMARY, RESERVED).unwrap().image.0
     }
 }
 
