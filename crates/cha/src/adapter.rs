@@ -103,6 +103,11 @@ impl ChannelAdapter {
         op
     }
 
+    /// Counts a host operation that a protocol made of a request by itself.
+    pub fn count(&self, op: &HostOp) {
+        self.counters.count_request(op);
+    }
+
     /// Counts the answer to a host operation.
     pub fn answer(&self, reply: &HostReply) {
         self.counters.count_answer(reply);

@@ -14,6 +14,7 @@
 //! | [`HostGroup`], [`TargetId`], [`InitiatorName`] | which hosts see which of them |
 //! | [`AccessBoard`] | that hosts' access to a volume has changed |
 //! | [`ChannelCounters`], [`ChannelSnapshot`] | what the host channels carried |
+//! | [`scsi::ScsiTarget`], [`scsi::ScsiTask`] | SCSI block commands over them |
 //! | [`ChannelAdapter`] | an adapter: ports, map and counters in one |
 //!
 //! Invariants, most of them about what is absent:
@@ -58,6 +59,7 @@ mod lu_path;
 mod op;
 mod outcome_block;
 mod port;
+pub mod scsi;
 mod wire;
 
 pub use access_board::AccessBoard;
