@@ -13,7 +13,7 @@
 //! | devices, and how they end | `machine` |
 //! | one life of a unit | `life` |
 //! | what is asked for | `draw` |
-//! | what hosts and operators know | `world` |
+//! | what hosts and operators know | `world`; of compare and write, and OR: `modified` |
 //! | what blocks may hold | `registers` |
 //! | what was answered of pairs | `pairs` |
 //! | one instant, of an image or of the unit after a crash | `cut`, `images` |
@@ -33,6 +33,7 @@ mod images;
 mod layout;
 mod life;
 mod machine;
+mod modified;
 mod pairs;
 mod registers;
 mod world;
@@ -148,7 +149,7 @@ pub fn run_crashes(
     trace_max: usize,
 ) -> Result<CrashReport, Box<CrashFound>> {
     let mut rng = Rng::with_seed(seed);
-    let layout = Layout::draw(&mut rng);
+    let layout = Layout::draw(&mut rng, seed % 4 == 3);
     let drawn = format!("{layout:?}");
     let mut lives = Lives::new(rng, layout, flaw, trace_max);
     let run = AssertUnwindSafe(|| lives.run());

@@ -16,6 +16,15 @@ pub(super) fn host_op(world: &mut World, rng: &mut Rng) -> (What, HostOp) {
     let volume = rng.usize(..world.layout.volumes);
     let name = ldev(volume as u8);
     let all = world.layout.geometry.all_blocks();
+    if world.layout.modifies && rng.u8(..8) == 0 {
+        let blocks = draw_blocks(rng, all);
+        if rng.bool() {
+            let op =
+                HostOp::OrWrite { ldev: name, block: blocks.start, data: Tag::ZERO.data(blocks) };
+            return (What::Or { volume }, op);
+        }
+        return compare_and_write(world, rng, volume, blocks.start);
+    }
     match rng.u8(..100) {
         0..55 => {
             let blocks = draw_blocks(rng, all);
@@ -39,6 +48,23 @@ pub(super) fn host_op(world: &mut World, rng: &mut Rng) -> (What, HostOp) {
             (What::Read { volume, blocks }, HostOp::Read { ldev: name, blocks })
         }
     }
+}
+
+fn compare_and_write(
+    world: &mut World,
+    rng: &mut Rng,
+    volume: usize,
+    block: BlockNo,
+) -> (What, HostOp) {
+    let (expected, tag) = (world.seems(volume, block, rng.usize(..)), world.next_tag());
+    let one = BlockRange::one(block);
+    let op = HostOp::CompareAndWrite {
+        ldev: ldev(volume as u8),
+        block,
+        expected: expected.data(one),
+        data: tag.data(one),
+    };
+    (What::Swap { volume, block, expected, tag }, op)
 }
 
 fn draw_blocks(rng: &mut Rng, all: BlockRange) -> BlockRange {

@@ -22,12 +22,14 @@ pub(super) struct Layout {
     /// Lives, with a crash between each and the next.
     pub(super) lives: usize,
     pub(super) log_sectors: u64,
+    /// Whether hosts compare and write, and OR, too: one seed in four, so that others stay what they were.
+    pub(super) modifies: bool,
     pub(super) config: UnitConfig,
     pub(super) costs: Costs,
 }
 
 impl Layout {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+    pub(super) fn draw(rng: &mut Rng, modifies: bool) -> Self {
         let volumes = rng.usize(3..=5);
         let drives = rng.usize(1..=volumes);
         let geometry = Geometry::with_tracks(rng.u64(1..=6), rng.u64(2..=8));
@@ -51,6 +53,7 @@ impl Layout {
             commanders: rng.usize(1..=2),
             lives: rng.usize(2..=6),
             log_sectors: rng.u64(1_200..=3_000),
+            modifies,
             config: UnitConfig::with_cache(1, 512),
             costs,
         };

@@ -35,6 +35,17 @@ pub(super) enum What {
         tag: Tag,
         format: bool,
     },
+    /// A compare and write of one block.
+    Swap {
+        volume: usize,
+        block: BlockNo,
+        expected: Tag,
+        tag: Tag,
+    },
+    /// An OR write of no bits.
+    Or {
+        volume: usize,
+    },
     Flush {
         volume: usize,
     },
@@ -148,14 +159,13 @@ impl World {
     pub(super) fn refused(&mut self, request: RequestNo) {
         let Pending { from, what, .. } = self.pending.remove(&request).expect("it was sent");
         match &what {
-            What::Write { volume, .. } => {
-                self.registers.withdraw(*volume, from);
-                self.writes.retain(|write| write.from != from);
+            What::Write { volume, .. } | What::Swap { volume, .. } => {
+                self.withdraw(*volume, from);
             }
             What::Command(asked) => self.not_accepted(asked, from),
             What::Group(all) => all.iter().for_each(|asked| self.not_accepted(asked, from)),
             What::Read { volume, .. } => drop(self.found.remove(volume)),
-            What::Flush { .. } => {}
+            What::Or { .. } | What::Flush { .. } => {}
         }
     }
 
@@ -170,19 +180,30 @@ impl World {
         }
         let from = self.now();
         match what {
-            What::Read { .. } | What::Flush { .. } => {}
+            What::Read { .. } | What::Or { .. } | What::Flush { .. } => {}
             What::Write { volume, blocks, tag, .. } => {
-                let value = Value::OneOf(vec![*tag]);
-                self.registers.begin(*volume, *blocks, &value, from);
-                self.images.secondary_changes(*volume, *blocks);
-                let (volume, blocks, tag) = (*volume, *blocks, *tag);
-                let (to, whole) = (u64::MAX, false);
-                self.writes.push(Written { volume, blocks, tag, from, to, whole });
+                self.write_sent(*volume, *blocks, *tag, from);
+            }
+            What::Swap { volume, block, tag, .. } => {
+                self.write_sent(*volume, BlockRange::one(*block), *tag, from);
             }
             What::Command(asked) => self.command_sent(asked, from),
             What::Group(all) => all.iter().for_each(|asked| self.command_sent(asked, from)),
         }
         from
+    }
+
+    fn write_sent(&mut self, volume: usize, blocks: BlockRange, tag: Tag, from: u64) {
+        self.registers.begin(volume, blocks, &Value::OneOf(vec![tag]), from);
+        self.images.secondary_changes(volume, blocks);
+        let (to, whole) = (u64::MAX, false);
+        self.writes.push(Written { volume, blocks, tag, from, to, whole });
+    }
+
+    /// A write has changed nothing.
+    pub(super) fn withdraw(&mut self, volume: usize, from: u64) {
+        self.registers.withdraw(volume, from);
+        self.writes.retain(|write| write.from != from);
     }
 
     fn command_sent(&mut self, asked: &Asked, from: u64) {
@@ -204,6 +225,7 @@ impl World {
             What::Write { volume, blocks, format, .. } => {
                 self.wrote(*volume, *blocks, *format, (from, to), reply)?;
             }
+            What::Swap { .. } | What::Or { .. } => self.modified(&what, (from, to), reply)?,
             What::Flush { volume } => match reply {
                 HostReply::Done => self.all_durable(from),
                 _ => return Err(wrong("a flush", ldev(*volume as u8), reply)),
@@ -341,7 +363,7 @@ impl World {
         }
     }
 
-    fn wrote(
+    pub(super) fn wrote(
         &mut self,
         volume: usize,
         blocks: BlockRange,
@@ -349,26 +371,11 @@ impl World {
         (from, to): (u64, u64),
         reply: &HostReply,
     ) -> Result<(), CrashWrong> {
-        let whole = match reply {
-            HostReply::Done => true,
-            HostReply::Failed(HostError::Access { why: Forbidden::Secondary(_), .. })
-                if self.may_be_refused(volume) =>
-            {
-                false
-            }
-            // The rest of a track has to be brought by a restore, and cannot be read.
-            HostReply::Failed(HostError::Medium { block, .. })
-                if self.may_be_unreadable(volume, *block, (from, to)) =>
-            {
-                false
-            }
-            _ => return Err(wrong("a write", ldev(volume as u8), reply)),
-        };
+        let whole = self.is_whole(volume, (from, to), reply)?;
         let nothing = !whole && !format && blocks.count() <= 1;
         self.report.writes += u64::from(whole);
         if nothing {
-            self.registers.withdraw(volume, from);
-            self.writes.retain(|write| write.from != from);
+            self.withdraw(volume, from);
             return Ok(());
         }
         self.registers.end(volume, blocks, from, to, whole);
@@ -380,7 +387,7 @@ impl World {
     }
 
     /// Whether hosts may be refused at a volume.
-    fn may_be_refused(&self, volume: usize) -> bool {
+    pub(super) fn may_be_refused(&self, volume: usize) -> bool {
         self.commands().any(|(_, asked)| asked.names.1 == volume)
             || self.pairs.iter().any(|(names, known)| names.1 == volume && known.may_refuse())
     }
@@ -438,7 +445,12 @@ impl World {
 
     /// Whether a block may be reported as unreadable: whoever was being copied to when the power went may
     /// be torn, and is undefined.
-    fn may_be_unreadable(&self, volume: usize, block: BlockNo, (from, to): (u64, u64)) -> bool {
+    pub(super) fn may_be_unreadable(
+        &self,
+        volume: usize,
+        block: BlockNo,
+        (from, to): (u64, u64),
+    ) -> bool {
         self.rotten.contains(&block)
             || self.registers.block(volume, block).seen(from, to) == Value::Any
     }
@@ -560,7 +572,7 @@ fn number(ldev: LdevId) -> usize {
     usize::from(ldev.ldev)
 }
 
-fn wrong(what: &'static str, ldev: LdevId, reply: &HostReply) -> CrashWrong {
+pub(super) fn wrong(what: &'static str, ldev: LdevId, reply: &HostReply) -> CrashWrong {
     CrashWrong::Answer { what, ldev, reply: Box::new(reply.clone()) }
 }
 

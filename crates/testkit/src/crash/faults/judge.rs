@@ -162,7 +162,11 @@ impl Judge {
                 Ok(Judged::Answered)
             }
             (
-                What::Read { volume, .. } | What::Write { volume, .. } | What::Flush { volume },
+                What::Read { volume, .. }
+                | What::Write { volume, .. }
+                | What::Swap { volume, .. }
+                | What::Or { volume, .. }
+                | What::Flush { volume },
                 HostReply::Failed(error),
             ) => self
                 .host_error(world, *volume, error)
@@ -209,7 +213,11 @@ impl Judge {
 
     fn in_time(&self, world: &World, what: &What, answered: &Answered) -> Result<(), FaultWrong> {
         let volumes: Vec<usize> = match what {
-            What::Read { volume, .. } | What::Write { volume, .. } | What::Flush { volume } => {
+            What::Read { volume, .. }
+            | What::Write { volume, .. }
+            | What::Swap { volume, .. }
+            | What::Or { volume, .. }
+            | What::Flush { volume } => {
                 vec![*volume]
             }
             What::Command(asked) => vec![asked.names.0, asked.names.1],

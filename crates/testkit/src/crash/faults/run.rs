@@ -68,6 +68,7 @@ fn layout(scenario: &Scenario, durability: Durability) -> Layout {
         commanders: 0,
         lives: 0,
         log_sectors: scenario.log_sectors,
+        modifies: false,
         config: config(scenario, durability),
         costs: Costs::default(),
     }
