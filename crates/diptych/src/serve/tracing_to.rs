@@ -22,7 +22,8 @@ impl LogLevel {
     pub(crate) fn start(&self) {
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&self.0));
         let lines = lines.with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-        let lines = lines.with_target(false);
+        // Where stderr takes no more, as on a full disk, nobody panics for telling so on stderr.
+        let lines = lines.with_target(false).log_internal_errors(false);
         // It can only fail where somebody has begun before.
         let _ = lines.try_init();
     }
