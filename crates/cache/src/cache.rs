@@ -328,9 +328,10 @@ impl Cache {
         for shard in &self.shards {
             let shard = shard.lock();
             need.dirty_slots += shard.dirty_slots - shard.failed_slots;
-            need.oldest_mark = need.oldest_mark.into_iter().chain(shard.oldest_mark()).min();
-            need.offered_mark = need.offered_mark.into_iter().chain(shard.offered_mark()).min();
+            shard.add_needs(&mut need.queues);
         }
+        need.oldest_mark = need.queues.iter().filter_map(|queue| queue.oldest_mark).min();
+        need.offered_mark = need.queues.iter().filter_map(|queue| queue.offered_mark).min();
         need.over_low_watermark = need.dirty_slots > self.config.low_watermark_slots();
         need
     }

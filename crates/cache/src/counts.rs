@@ -25,7 +25,7 @@ pub struct CacheCounts {
 }
 
 /// What asks for destaging.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DestageNeed {
     /// Slots with dirty blocks, failed ones excepted.
     pub dirty_slots: usize,
@@ -40,6 +40,24 @@ pub struct DestageNeed {
     /// The mark of the slot that [`Cache::next_dirty`](crate::Cache::next_dirty) offers next: none if
     /// every dirty slot is being destaged or written. Whoever ends that is to look again.
     pub offered_mark: Option<u64>,
+    /// Both marks of each queue, by its number.
+    pub queues: Vec<QueueNeed>,
+}
+
+/// What asks for the destage of one queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueNeed {
+    /// As [`DestageNeed::oldest_mark`].
+    pub oldest_mark: Option<u64>,
+    /// As [`DestageNeed::offered_mark`].
+    pub offered_mark: Option<u64>,
+}
+
+impl QueueNeed {
+    /// A slot has been dirty since this mark.
+    pub(crate) fn oldest(&mut self, mark: u64) {
+        self.oldest_mark = Some(self.oldest_mark.map_or(mark, |oldest| oldest.min(mark)));
+    }
 }
 
 impl DestageNeed {

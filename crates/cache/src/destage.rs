@@ -6,6 +6,11 @@ use diptych_format::{BackingId, BlockMask, CheckArea, TrackBuf};
 use diptych_sync::atomic::Ordering;
 use diptych_sync::{Arc, mutant};
 
+/// One of the queues in which dirty slots wait for their destage. What they stand for is the caller's
+/// business; a backing is in the first until [`Cache::set_queue`] says otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueNo(pub u16);
+
 /// A dirty slot on its way to the drive: a snapshot of it, pinned.
 ///
 /// It ends with [`Cache::destage_done`] or [`Cache::put_back`]; until then the cache offers no
@@ -63,12 +68,35 @@ impl Cache {
     /// The slot that has been dirty for longest, of the next shard that has one: none whose track
     /// is being destaged or written, and only slots up to mark `urgent_upto`, if there is one.
     pub fn next_dirty(&self, urgent_upto: Option<u64>) -> Option<Destage> {
+        self.take_dirty(None, urgent_upto)
+    }
+
+    /// As [`next_dirty`](Self::next_dirty), of one queue. It does not look at the slots of others.
+    pub fn next_dirty_of(&self, queue: QueueNo, urgent_upto: Option<u64>) -> Option<Destage> {
+        self.take_dirty(Some(queue), urgent_upto)
+    }
+
+    fn take_dirty(&self, queue: Option<QueueNo>, urgent_upto: Option<u64>) -> Option<Destage> {
         let first = self.destage_turn.fetch_add(1, Ordering::Relaxed);
         (0..self.shards.len()).find_map(|step| {
             let no = first.wrapping_add(step) & (self.shards.len() - 1);
-            let (pin, snapshot) = self.shards[no].lock().take_dirty(urgent_upto)?;
+            let (pin, snapshot) = self.shards[no].lock().take_dirty(queue, urgent_upto)?;
             Some(Destage { pin, snapshot })
         })
+    }
+
+    /// Says in which queue the dirty slots of a backing wait, before it has its first slot. Each shard
+    /// keeps a list for each queue up to the highest, and an entry for each backing that is not in the
+    /// first, until [`forget_queue`](Self::forget_queue).
+    pub fn set_queue(&self, backing: BackingId, queue: QueueNo) {
+        for shard in &self.shards {
+            shard.lock().set_queue(backing, queue);
+        }
+    }
+
+    /// The backing is gone.
+    pub fn forget_queue(&self, backing: BackingId) {
+        self.set_queue(backing, QueueNo::default());
     }
 
     /// Ends a destage. `ok`: the drive has the snapshot, and the slot is clean unless it was changed

@@ -24,6 +24,8 @@
 //!   pin count under its lock decides, never a handle's reference count.
 //! - A clean slot nobody uses is on the clean list, and only those are evicted. Dirty data leaves by
 //!   a destage, or because its track is dropped or purged; never for want of room.
+//! - Dirty slots wait for their destage in queues, each backing in one: taking the next of a queue does
+//!   not look at the others. What a queue is for, the caller knows.
 //! - One destage of a track at a time, and it makes clean only what it wrote: a slot that was changed
 //!   meanwhile stays dirty.
 //! - A slot whose destage failed keeps its data until it is tried again or purged. It holds up no
@@ -89,10 +91,11 @@ mod write;
 
 pub use cache::{Cache, DropOutcome};
 pub use config::CacheConfig;
-pub use counts::{CacheCounts, DestageNeed};
-pub use destage::Destage;
+pub use counts::{CacheCounts, DestageNeed, QueueNeed};
+pub use destage::{Destage, QueueNo};
 pub use diptych_format::Wakes;
 pub use error::CacheError;
+pub use logged::LogHolders;
 pub use pin::Pin;
 pub use room::{Admission, Admit};
 pub use slot::{SlotKey, SlotState};

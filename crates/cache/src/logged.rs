@@ -2,8 +2,7 @@
 //! cannot give up.
 
 use crate::shard::Shard;
-use crate::{Admission, Cache, SlotKey};
-use diptych_sync::Mutex;
+use crate::{Admission, Cache, QueueNo, SlotKey};
 
 /// Sequences of the records of a slot's dirty data; 0 is none. One that is wrong is too low, where the
 /// log keeps more than it must: never too high.
@@ -54,7 +53,12 @@ impl Logged {
 
     /// All that is dirty has records again, between these.
     pub(crate) fn again(&mut self, first: u64, last: u64) {
-        (self.first, self.last) = (first, self.last.max(last));
+        for known in [&mut self.first, &mut self.destage_first] {
+            if *known != 0 {
+                *known = first;
+            }
+        }
+        self.last = self.last.max(last);
     }
 
     /// The first record of what is not on the drive.
@@ -83,22 +87,49 @@ impl Cache {
         self.shards.iter().filter_map(|shard| shard.lock().oldest_logged()).min()
     }
 
-    /// The failed slots that need records older than `before`, ascending. Nothing but an operator makes
-    /// them clean, so they would hold the log's beginning for ever.
-    pub fn failed_before(&self, before: u64) -> Vec<SlotKey> {
-        let of_shard = |shard: &Mutex<Shard>| shard.lock().failed_before(before);
-        let mut keys: Vec<SlotKey> = self.shards.iter().flat_map(of_shard).collect();
-        keys.sort_unstable();
-        keys
+    /// What holds the log's beginning: as [`oldest_logged`](Self::oldest_logged), but for slots that are not
+    /// destaged soon. These are the failed ones, since nothing but an operator makes them clean, and those
+    /// of the queues that `late` names.
+    pub fn log_holders(&self, late: impl Fn(QueueNo) -> bool) -> LogHolders {
+        let mut holders = LogHolders::default();
+        for shard in &self.shards {
+            shard.lock().add_holders(&late, &mut holders);
+        }
+        holders.stuck.sort_unstable();
+        // One that was changed while it is destaged came twice.
+        holders.stuck.dedup();
+        holders
     }
 
-    /// All that is dirty of a failed slot was put into the log again, as records from `first` to `last`.
-    /// The caller holds the claim of the track since before it looked at the slot. A slot that is not
-    /// failed any more keeps the records it had.
+    /// All that is dirty of a slot was put into the log again, as records from `first` to `last`. The
+    /// caller holds the claim of the track since before it looked at the slot: it may have been destaged
+    /// meanwhile, but not changed.
     pub fn logged_again(&self, key: SlotKey, first: u64, last: u64) {
         let mut shard = self.shard(key);
-        if let Some(at) = shard.find(key).filter(|&at| shard.slot(at).is_failed()) {
+        if let Some(at) = shard.find(key).filter(|&at| !shard.slot(at).dirty.is_empty()) {
             shard.slot_mut(at).logged.again(first, last);
+        }
+    }
+}
+
+/// What holds the beginning of a log; see [`Cache::log_holders`].
+#[derive(Debug, Default)]
+pub struct LogHolders {
+    /// The first record that other slots need.
+    pub oldest: Option<u64>,
+    /// Slots that are not destaged soon, with the first record that each needs, ascending.
+    pub stuck: Vec<(u64, SlotKey)>,
+}
+
+impl Shard {
+    fn add_holders(&self, late: &impl Fn(QueueNo) -> bool, holders: &mut LogHolders) {
+        for slot in self.dirty() {
+            let Some(oldest) = slot.logged.oldest() else { continue };
+            if slot.is_failed() || late(slot.queue) {
+                holders.stuck.push((oldest, slot.key));
+            } else {
+                holders.oldest = holders.oldest.into_iter().chain([oldest]).min();
+            }
         }
     }
 }

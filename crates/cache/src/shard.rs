@@ -5,7 +5,7 @@ use crate::logged::Logged;
 use crate::pin::{Pin, Place};
 use crate::siblings::Siblings;
 use crate::slot::{Content, Slot};
-use crate::{CacheConfig, SlotKey};
+use crate::{CacheConfig, QueueNeed, QueueNo, SlotKey};
 use diptych_format::{BackingId, BlockMask};
 use diptych_sync::atomic::{AtomicU64, Ordering};
 use diptych_sync::mutant;
@@ -15,6 +15,8 @@ use rustc_hash::FxHashMap;
 #[derive(Debug)]
 pub(crate) struct Shard {
     directory: FxHashMap<SlotKey, u32>,
+    /// The queues of backings, but for the first.
+    queues: FxHashMap<BackingId, QueueNo>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     lists: Lists,
@@ -75,6 +77,7 @@ impl Shard {
     pub(crate) fn new(config: &CacheConfig) -> Self {
         Self {
             directory: FxHashMap::default(),
+            queues: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
             lists: Lists::new(),
@@ -130,8 +133,12 @@ impl Shard {
             u32::try_from(self.slots.len() - 1).expect("slots are numbered in 32 bits")
         });
         let content_no = self.next_no();
+        let queue = match self.queues.is_empty() {
+            true => QueueNo::default(),
+            false => self.queues.get(&key.backing).copied().unwrap_or_default(),
+        };
         self.slots[at as usize] =
-            Slot { content: Some(content), content_no, valid, ..Slot::new(key) };
+            Slot { queue, content: Some(content), content_no, valid, ..Slot::new(key) };
         let before = self.directory.insert(key, at);
         assert!(before.is_none(), "a track has one slot");
         at
@@ -177,7 +184,7 @@ impl Shard {
 
     /// Removes the least recently used clean slot nobody uses.
     pub(crate) fn evict(&mut self) -> Option<Content> {
-        let at = self.lists.first(ListKind::Clean)?;
+        let at = self.lists.first_clean()?;
         let slot = self.slot(at);
         let idle = slot.dirty.is_empty() && slot.pins == 0 && !slot.writing;
         assert!(idle, "invariant: only clean slots nobody uses are evicted");
@@ -270,23 +277,38 @@ impl Shard {
             || self.in_flight.iter().any(|&at| self.slot(at).key.backing == backing)
     }
 
-    /// The oldest dirty slot that can be destaged: none that is being destaged or written.
-    fn offered(&self) -> Option<u32> {
+    /// Where the dirty slots of a backing wait from now on.
+    pub(crate) fn set_queue(&mut self, backing: BackingId, queue: QueueNo) {
+        self.lists.add_queue(queue);
+        if queue == QueueNo::default() {
+            self.queues.remove(&backing);
+        } else {
+            self.queues.insert(backing, queue);
+        }
+    }
+
+    /// The oldest dirty slot of a queue that can be destaged: none that is being destaged or written.
+    fn offered(&self, queue: QueueNo) -> Option<u32> {
         let free = |slot: &Slot| {
             let idle = slot.destage_no == 0 && !self.ghosts.contains_key(&slot.key);
             !slot.writing && (idle || mutant::removed("destage-one-in-flight"))
         };
-        self.lists.iter(ListKind::Dirty, &self.slots).find(|&at| free(self.slot(at)))
+        self.lists.dirty(queue, &self.slots).find(|&at| free(self.slot(at)))
     }
 
-    /// The mark of the slot that [`take_dirty`](Self::take_dirty) takes next.
-    pub(crate) fn offered_mark(&self) -> Option<u64> {
-        self.offered().map(|at| self.slot(at).mark)
-    }
-
-    /// Takes the snapshot of the oldest slot that can be destaged.
-    pub(crate) fn take_dirty(&mut self, upto: Option<u64>) -> Option<(Pin, Snapshot)> {
-        let at = self.offered()?;
+    /// Takes the snapshot of the oldest slot that can be destaged: of one queue, or of all.
+    pub(crate) fn take_dirty(
+        &mut self,
+        queue: Option<QueueNo>,
+        upto: Option<u64>,
+    ) -> Option<(Pin, Snapshot)> {
+        let at = match queue {
+            Some(queue) => self.offered(queue),
+            None => {
+                let offered = self.lists.queues().filter_map(|queue| self.offered(queue));
+                offered.min_by_key(|&at| self.slot(at).mark)
+            }
+        }?;
         if upto.is_some_and(|upto| self.slot(at).mark > upto) {
             return None;
         }
@@ -340,7 +362,7 @@ impl Shard {
             }
             Ending::Failed => {
                 // Destages end by and by in the order of their marks.
-                self.requeue(ListKind::Failed, at, self.lists.last(ListKind::Failed));
+                self.requeue(ListKind::Failed, at, self.lists.last_failed());
                 self.failed_slots += 1;
                 Ended::Failed(marks)
             }
@@ -387,25 +409,32 @@ impl Shard {
         self.siblings.iter(backing, &self.slots).map(|at| self.slot(at))
     }
 
+    /// All slots that are dirty: queued, being destaged, failed. One that was changed while it is destaged
+    /// comes twice.
+    pub(crate) fn dirty(&self) -> impl Iterator<Item = &Slot> {
+        let queues = self.lists.queues();
+        let queued = queues.flat_map(|queue| self.lists.dirty(queue, &self.slots));
+        let slots = queued.chain(self.lists.failed(&self.slots));
+        slots.chain(self.in_flight.iter().copied()).map(|at| self.slot(at))
+    }
+
     /// The first record that a slot needs which is dirty or being destaged.
     pub(crate) fn oldest_logged(&self) -> Option<u64> {
-        let dirty = [ListKind::Dirty, ListKind::Failed].into_iter();
-        let queued = dirty.flat_map(|kind| self.lists.iter(kind, &self.slots));
-        let slots = queued.chain(self.in_flight.iter().copied());
-        slots.filter_map(|at| self.slot(at).logged.oldest()).min()
+        self.dirty().filter_map(|slot| slot.logged.oldest()).min()
     }
 
-    /// The failed slots that need records older than `before`.
-    pub(crate) fn failed_before(&self, before: u64) -> Vec<SlotKey> {
-        let failed = self.lists.iter(ListKind::Failed, &self.slots).map(|at| self.slot(at));
-        let old = failed.filter(|slot| slot.logged.oldest().is_some_and(|first| first < before));
-        old.map(|slot| slot.key).collect()
-    }
-
-    /// The mark of the slot that has been dirty for longest, failed ones excepted.
-    pub(crate) fn oldest_mark(&self) -> Option<u64> {
-        let queued = self.lists.first(ListKind::Dirty).map(|at| self.slot(at).mark);
-        let in_flight = self.in_flight.iter().map(|&at| self.slot(at).destage_mark);
-        in_flight.chain(queued).min()
+    /// Adds what asks for the destage of each queue.
+    pub(crate) fn add_needs(&self, needs: &mut Vec<QueueNeed>) {
+        needs.resize(needs.len().max(self.lists.queue_count()), QueueNeed::default());
+        for (queue, need) in self.lists.queues().zip(needs.iter_mut()) {
+            let Some(first) = self.lists.first_dirty(queue) else { continue };
+            need.oldest(self.slot(first).mark);
+            let offered = self.offered(queue).map(|at| self.slot(at).mark);
+            need.offered_mark = need.offered_mark.into_iter().chain(offered).min();
+        }
+        for &at in &self.in_flight {
+            let Slot { queue, destage_mark, .. } = *self.slot(at);
+            needs[usize::from(queue.0)].oldest(destage_mark);
+        }
     }
 }

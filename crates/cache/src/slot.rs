@@ -1,5 +1,6 @@
 //! The slot: a cache place for one track.
 
+use crate::QueueNo;
 use crate::list::{ListKind, NOWHERE};
 use crate::logged::Logged;
 use diptych_format::{
@@ -63,6 +64,8 @@ pub(crate) fn copy_blocks(
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) key: SlotKey,
+    /// Where it waits for its destage while it is dirty.
+    pub(crate) queue: QueueNo,
     pub(crate) content: Option<Content>,
     pub(crate) valid: BlockMask,
     pub(crate) dirty: BlockMask,
@@ -96,6 +99,7 @@ impl Slot {
     pub(crate) fn new(key: SlotKey) -> Self {
         Self {
             key,
+            queue: QueueNo::default(),
             content: None,
             valid: BlockMask::NONE,
             dirty: BlockMask::NONE,

@@ -1,8 +1,8 @@
 //! What a slot knows of the records of its data, one rule a row.
 #![cfg(not(diptych_loom))]
 
-use Do::{Failed, Purge, Put, PutBack, Retry, Says, Take, Write, Written};
-use diptych_cache::{Admission, Admit, Cache, CacheConfig, Destage, SlotKey};
+use Do::{Again, Failed, Purge, Put, PutBack, Retry, Says, Stuck, Take, Write, Written};
+use diptych_cache::{Admission, Admit, Cache, CacheConfig, Destage, LogHolders, QueueNo, SlotKey};
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, CheckArea, OwnerId, TrackNo,
 };
@@ -24,8 +24,12 @@ enum Do {
     PutBack,
     Retry,
     Purge,
+    /// All that is dirty is in these records, too.
+    Again(u64, u64),
     /// The records that the slot says: the last of its data, the oldest that is needed.
     Says(u64, Option<u64>),
+    /// Whether it is stuck, with this record, be its queue late or not.
+    Stuck(Option<u64>, Option<u64>),
 }
 
 fn key() -> SlotKey {
@@ -67,6 +71,16 @@ fn act(cache: &Cache, destage: &mut Option<Destage>, step: Do, rule: &str) {
         PutBack => drop(cache.put_back(end())),
         Retry => assert_eq!(cache.retry_failed(BackingId(1)), 1),
         Purge => drop(cache.purge(BackingId(1), None)),
+        Again(first, last) => cache.logged_again(key(), first, last),
+        Stuck(late, in_time) => {
+            for (queue, expected) in [(QueueNo(3), late), (QueueNo(2), in_time)] {
+                let LogHolders { oldest, stuck } = cache.log_holders(|of| of == queue);
+                let stuck: Vec<u64> = stuck.iter().map(|(first, _)| *first).collect();
+                assert_eq!(stuck, Vec::from_iter(expected), "stuck: {rule}");
+                let others = cache.oldest_logged().filter(|_| expected.is_none());
+                assert_eq!(oldest, others, "not stuck: {rule}");
+            }
+        }
         Says(last, oldest) => {
             let pin = cache.pin(key());
             assert_eq!(
@@ -84,6 +98,7 @@ fn act(cache: &Cache, destage: &mut Option<Destage>, step: Do, rule: &str) {
 fn check(rule: &str, steps: &[Do]) {
     let cache = CacheConfig { shards: 1, ..CacheConfig::new(16, 2 * BLOCK_BYTES) };
     let cache = Cache::new(cache).expect("a cache");
+    cache.set_queue(BackingId(1), QueueNo(3));
     let mut destage = None;
     for step in steps {
         act(&cache, &mut destage, *step, rule);
@@ -159,4 +174,42 @@ fn a_whole_track_needs_no_older_record() {
         &[Write(5), Take(5), Write(7), Purge, Says(0, None), Write(9), Written, Says(9, Some(9))],
     );
     check("a clean slot begins anew", &[Write(5), Take(5), Written, Write(7), Says(7, Some(7))]);
+}
+
+#[test]
+fn what_is_put_into_the_log_again_is_needed_from_there_on() {
+    check(
+        "queued",
+        &[Write(5), Write(7), Stuck(Some(5), None), Again(9, 10), Says(10, Some(9)), Take(10)],
+    );
+    check(
+        "in flight, and not changed since",
+        &[
+            Write(5),
+            Take(5),
+            Stuck(Some(5), None),
+            Again(9, 9),
+            Says(9, Some(9)),
+            PutBack,
+            Says(9, Some(9)),
+        ],
+    );
+    check(
+        "in flight, and changed since",
+        &[
+            Write(5),
+            Take(5),
+            Write(7),
+            Stuck(Some(5), None),
+            Again(9, 9),
+            Stuck(Some(9), None),
+            Written,
+            Says(9, Some(9)),
+        ],
+    );
+    check(
+        "failed",
+        &[Write(5), Take(5), Failed, Stuck(Some(5), Some(5)), Again(9, 9), Says(9, Some(9))],
+    );
+    check("clean meanwhile", &[Write(5), Take(5), Written, Again(9, 9), Says(0, None)]);
 }

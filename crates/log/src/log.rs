@@ -84,6 +84,13 @@ impl State {
         self.head.0 - self.superblock.tail.0
     }
 
+    /// How far everything before `upto` can be given up.
+    fn reach(&self, upto: Sequence) -> Option<(Sequence, Position)> {
+        let reached = self.marks.iter().rev().find(|(first, _)| *first <= upto);
+        let all = (self.next <= upto).then_some((self.next, self.head));
+        all.or(reached.copied())
+    }
+
     /// The batch from `first` on stands, or is about to stand, at `position`.
     pub(crate) fn mark(&mut self, first: Sequence, position: Position) {
         let apart = MARK_SECTORS.min(self.superblock.sectors / MARKS_LEAST);
@@ -242,9 +249,7 @@ impl<D: Device> Log<D> {
             let state = self.state.lock();
             self.queue.lock().check()?;
             let Superblock { number, first, .. } = state.superblock;
-            let reached = state.marks.iter().rev().find(|(first, _)| *first <= upto);
-            let all = (state.next <= upto).then_some((state.next, state.head));
-            let Some((first, tail)) = all.or(reached.copied()).filter(|to| to.0 > first) else {
+            let Some((first, tail)) = state.reach(upto).filter(|to| to.0 > first) else {
                 return Ok(Wakes::new());
             };
             let (number, durable) = (number + 1, self.durable_sequence().max(first));
@@ -279,6 +284,13 @@ impl<D: Device> Log<D> {
     /// queued goes nowhere.
     pub fn stop(&self, error: LogError) {
         self.end_with(error);
+    }
+
+    /// Sectors that [`trim`](Self::trim) to this record would free now. It waits for a batch that is being
+    /// written.
+    pub fn sectors_before(&self, upto: Sequence) -> u64 {
+        let state = self.state.lock();
+        state.reach(upto).map_or(0, |(_, to)| to.0.saturating_sub(state.superblock.tail.0))
     }
 
     /// The sequence that the next record gets.

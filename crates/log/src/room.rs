@@ -199,8 +199,15 @@ impl<D: Device> Log<D> {
         self.put_group(group, Some(room))
     }
 
-    /// The first record that was put with a room which is not returned: what it tells of may not be
-    /// where it belongs yet, so a log is not trimmed beyond it.
+    /// What was put with a room so far is where it belongs: it is not [open](Self::oldest_open) any more.
+    pub fn placed(&self, room: &mut LogRoom) {
+        if let Some(first) = room.first.take() {
+            self.queue.lock().rooms.open.remove(&first);
+        }
+    }
+
+    /// The first record that was put with a room which is not returned, nor [placed](Self::placed) since:
+    /// what it tells of may not be where it belongs yet, so a log is not trimmed beyond it.
     ///
     /// Whoever trims asks this first, then what is there of the data: a job that ends in between has
     /// put its data there before.

@@ -111,6 +111,23 @@ fn a_room_is_open_until_it_is_returned() {
 }
 
 #[test]
+fn what_is_placed_holds_nothing() {
+    let log = log(101, 0);
+    let mut room = granted(&log, 1, 20);
+    let first = log.put_with(&mut room, group(3));
+    assert_eq!((log.oldest_open(), log.sectors_before(first.end)), (Some(first.start), 0));
+    log.placed(&mut room);
+    assert_eq!(log.oldest_open(), None);
+    let second = log.put_with(&mut room, group(3));
+    assert_eq!((log.oldest_open(), room.sectors()), (Some(second.start), 14));
+    log.write_out(log.end()).expect("room");
+    assert_eq!((log.sectors_before(first.start), log.sectors_before(second.end)), (0, 5));
+    log.placed(&mut room);
+    drop(log.return_room(room));
+    assert_eq!(log.oldest_open(), None);
+}
+
+#[test]
 fn what_is_refused() {
     let log = log(101, 20);
     let refused = |owner, sectors| match log.admit(OwnerId(owner), sectors) {

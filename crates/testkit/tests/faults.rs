@@ -31,6 +31,9 @@ fn what_was_found_stays_repaired() {
         // The log was trimmed of what a drive had lost.
         "'small log' (CutBattery): write 18 of drive 0, TimesOut",
         "'small log' (CutWriteBack): write 30 of drive 0, Fails",
+        // A late drive held the log's beginning, and the checkpoint and all destages waited for it.
+        "'small log' (Kill): write 1 of drive 0, Late",
+        "'small log' (CutBattery): write 12 of drive 0, Late",
         // Who needed more of the cache than failed destages left waited for ever.
         "'small cache' (Kill): write 1 of drive 0, StaysFull",
     ] {

@@ -1,20 +1,18 @@
 //! Checkpoints: the whole control state in the log, so that what is before it can be given up.
 
+use crate::Mailbox;
 use crate::core::Core;
-use crate::destage::destage_upto;
-use crate::failure;
 use crate::held::NotHeld;
 use crate::job::JobMailbox;
 use crate::kept::KeptValue;
-use crate::park::park;
+use crate::park::Parking;
 use crate::record::{self, Kind};
 use crate::schedule::KeptSchedules;
-use crate::{Effect, Event, Mailbox};
 use bytes::Bytes;
 use diptych_cha::GroupName;
-use diptych_dka::{self as dka, Home};
+use diptych_dka::Home;
 use diptych_format::{BLOCK_BYTES, BackingId, DriveNo, LdevId, SectorNo};
-use diptych_log::{Entry, Sequence};
+use diptych_log::{Entry, Sequence, sectors_for};
 use diptych_shared::State;
 use diptych_sync::Arc;
 use diptych_sync::atomic::Ordering;
@@ -53,68 +51,70 @@ pub(crate) struct FirstState {
 pub(crate) struct Checkpointing {
     m: JobMailbox,
     core: Arc<Core>,
+    freed: bool,
 }
 
 impl Checkpointing {
     pub(crate) fn new(m: JobMailbox, core: Arc<Core>) -> Self {
-        Self { m, core }
+        Self { m, core, freed: false }
     }
 }
 
 impl Drop for Checkpointing {
     fn drop(&mut self) {
-        let core = &self.core;
-        let asked = {
-            let mut scheduler = core.scheduler.lock();
-            scheduler.checkpoint_ended();
-            scheduler.destage_mark()
-        };
+        let (m, core) = (&self.m, &self.core);
+        core.scheduler.lock().checkpoint_ended(m.now(), self.freed);
         core.checkpoint_asked.store(false, Ordering::Release);
-        // What was written again while it was destaged here was nobody else's to destage meanwhile.
-        let offered = core.cache.needs_destage().offered_mark;
-        let is_asked =
-            |mark: u64| asked.is_some_and(|upto| mark <= upto) || core.cache.is_pressed();
-        if offered.is_some_and(is_asked) {
-            self.m.kick();
+        // What became dirty while it was made may be what hosts wait for now.
+        if self.freed && core.journal.has_waiters() {
+            m.kick();
         }
     }
 }
 
 /// The job.
-pub(crate) async fn make_checkpoint(running: Checkpointing) {
+pub(crate) async fn make_checkpoint(mut running: Checkpointing) {
     let (m, core): (&Mailbox, &Core) = (&running.m, &running.core);
-    if checkpoint(m, core).await.is_err() {
-        m.kick(); // the log has failed
+    match checkpoint(m, core).await {
+        Ok(freed) => running.freed = freed,
+        Err(_) => m.kick(), // the log has failed
     }
 }
 
-/// Brings what is dirty to the drives, writes the control state, and gives up what is before both.
-async fn checkpoint(m: &Mailbox, core: &Core) -> Result<(), NotHeld> {
-    destage_upto(m, core, core.cache.dirty_mark()).await?;
-    if let Some(last) = core.journal.last() {
-        park(m, core, Sequence(last + 1)).await?;
+/// Writes the control state, and gives up what is before it and on the drives: whatever is clean is durable
+/// there. What is in the way and no drive takes is parked before. Whether anything was given up: where that
+/// would be less than what is put for it, nothing is done.
+async fn checkpoint(m: &Mailbox, core: &Core) -> Result<bool, NotHeld> {
+    // What is queued could not be given up.
+    core.journal.write_out(m).await?;
+    let Some(parking) = Parking::plan(core, m.now()) else { return Ok(false) };
+    let took = core.scheduler.lock().checkpoint_sectors();
+    if !frees_more(core, parking.frees_upto(), parking.sectors() + took) {
+        return Ok(false);
     }
-    // In this order: what is in flight may be in a slot by the time the cache is asked.
-    let Some(in_flight) = core.journal.oldest_in_flight() else { return Ok(()) };
-    let oldest =
-        core.cache.oldest_logged().map_or(in_flight, |first| Sequence(first).min(in_flight));
-    flush_drives(m, core).await;
+    parking.park(m, core).await?;
+    let Some(oldest) = oldest_needed(core) else { return Ok(false) };
+    if !frees_more(core, oldest, took) {
+        return Ok(false); // somebody is at what was to be parked
+    }
     let begin = write(core);
     core.journal.commit(m).await?;
-    core.journal.trim(m, oldest.min(begin)).await
+    core.journal.trim(m, oldest.min(begin)).await?;
+    Ok(true)
 }
 
-/// What was destaged so far is durable after this. A drive that cannot flush has failed.
-async fn flush_drives(m: &Mailbox, core: &Core) {
-    let drives: Vec<DriveNo> = core.groups.drives().collect();
-    let flush = |drive: &DriveNo| Effect::Disk(dka::Op::Flush { drive: *drive });
-    let events = m.perform_all(drives.iter().map(flush).collect()).await;
-    for (drive, event) in drives.iter().zip(events) {
-        let Event::Disk(done) = event else { panic!("another's answer to a drive request") };
-        if done.result.is_err() {
-            failure::drive(m, core, *drive);
-        }
-    }
+/// The first record that somebody may need.
+fn oldest_needed(core: &Core) -> Option<Sequence> {
+    // In this order: what is in flight may be in a slot by the time the cache is asked.
+    let in_flight = core.journal.oldest_in_flight()?;
+    Some(core.cache.oldest_logged().map_or(in_flight, |first| Sequence(first).min(in_flight)))
+}
+
+/// Whether giving up everything before `upto` is worth so many sectors: twice as many, unless hosts wait.
+fn frees_more(core: &Core, upto: Sequence, sectors: u64) -> bool {
+    let Some(log) = core.journal.log() else { return false };
+    let worth = if core.journal.has_waiters() { sectors } else { 2 * sectors };
+    log.sectors_before(upto) > worth
 }
 
 /// Puts the control state into the log. Returns the record at which it stands.
@@ -135,6 +135,8 @@ fn write(core: &Core) -> Sequence {
     let mut bytes = postcard::to_allocvec(&state).expect("memory takes any encoding");
     let total = bytes.len() as u64;
     bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
+    let records = bytes.len().div_ceil(PART_BYTES) + 2;
+    core.scheduler.lock().checkpoint_took(sectors_for(bytes.len(), 16 * records, records));
     let bytes = Bytes::from(bytes);
     for start in (0..bytes.len()).step_by(PART_BYTES) {
         let payload = bytes.slice(start..(start + PART_BYTES).min(bytes.len()));

@@ -43,10 +43,13 @@ pub struct UnitConfig {
     pub copy_slows_at_percent: u8,
     /// Percent of it from which on they go at the floor.
     pub copy_floor_at_percent: u8,
-    /// Destage jobs at once.
+    /// Destage jobs at once for one drive.
     pub destage_jobs: usize,
-    /// Tracks that one destage job writes.
+    /// Tracks that one destage job writes. With a log they share a flush of the drive.
     pub destage_batch_tracks: usize,
+    /// A drive that has answered none of its destage jobs for so long is late: no checkpoint waits for
+    /// it. Only with a log.
+    pub drive_late_ns: u64,
     /// How long a track may stay dirty when nothing else asks for its destage.
     pub destage_delay_ns: u64,
     /// The atomic unit of a host change, in blocks, at most [`UnitConfig::CHUNK_BLOCKS`]; longer
@@ -98,6 +101,7 @@ impl UnitConfig {
             copy_floor_at_percent: 80,
             destage_jobs: 2,
             destage_batch_tracks: 16,
+            drive_late_ns: 1_000_000_000,
             destage_delay_ns: 1_000_000_000,
             chunk_blocks: Self::CHUNK_BLOCKS,
             request_blocks_max: 1 << 16,

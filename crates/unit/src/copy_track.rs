@@ -181,6 +181,7 @@ impl<'a> Under<'a> {
             for (target, checks) in plan.targets.iter().zip(areas) {
                 put_in_cache(m, core, room, (target, track), source, Arc::new(checks));
             }
+            room.placed();
             put
         });
         self.note_dirty();
@@ -285,7 +286,8 @@ impl<'a> Under<'a> {
                 core.journal.put(room.log(), target.ldev, family, || match plan.metadata_only {
                     true => Vec::new(),
                     false => vec![record::discard(target.backing, target.blocks(track))],
-                })
+                });
+                room.placed();
             });
         }
     }

@@ -13,7 +13,7 @@ use crate::record::Kind;
 use crate::schedule::Schedules;
 use crate::scheduler::Scheduler;
 use crate::writers::Writers;
-use diptych_cache::{Cache, SlotKey};
+use diptych_cache::{Cache, QueueNo, SlotKey};
 use diptych_cha::{AccessBoard, GroupName, HostError};
 use diptych_dka::{Groups, Home};
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
@@ -155,10 +155,16 @@ impl Core {
         self.groups.home(backing).expect("a volume's backing has a place until the volume is gone")
     }
 
+    /// The backing has this place: its dirty tracks are destaged with those of the same drive.
+    pub(crate) fn placed(&self, home: &Home) {
+        self.cache.set_queue(home.backing(), QueueNo(home.drive().0));
+    }
+
     /// Gives back the place of a volume that is gone, unless a destage of it is still in flight: the
     /// last one does it then.
     pub(crate) fn free_backing(&self, backing: BackingId) {
         if !self.cache.is_destaging(backing) {
+            self.cache.forget_queue(backing);
             self.groups.free(backing);
         }
     }

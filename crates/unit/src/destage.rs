@@ -7,80 +7,91 @@ use crate::failure;
 use crate::held::{NotHeld, Waiting};
 use crate::history::{HistoryEntry, Message};
 use crate::job::JobMailbox;
+use crate::scheduler::DestageTurn;
 use crate::{Effect, Event, Wakes};
-use diptych_cache::{Cache, CacheError, Destage, SlotKey};
+use diptych_cache::{Cache, CacheError, Destage, QueueNo, SlotKey};
 use diptych_cha::HostError;
 use diptych_dka::{self as dka, TrackWrite, write_track};
 use diptych_format::{Answer, BackingId, LdevId, Need, TrackNo, Wait};
 use diptych_shared::{Change, FamilyState, Volume, VolumeState};
 use diptych_sync::{Arc, mutant};
 
-/// One destage job: writes dirty tracks, the oldest first, while there is a reason to. It takes no
-/// claim: it writes a snapshot, its slot pinned.
+/// One destage job: writes dirty tracks of one drive, the oldest first, while there is a reason to. It
+/// takes no claim: it writes a snapshot, its slot pinned.
 pub(crate) async fn destage(running: Running) {
-    let (m, core): (&Mailbox, &Core) = (&running.m, &running.core);
-    // With a log: all that one flush of it is for.
+    let core: &Core = &running.core;
+    // With a log: all that one flush of it, and one of the drive, is for.
     let at_once = if core.journal.is_on() { core.config.destage_batch_tracks } else { 1 };
     for _ in (0..core.config.destage_batch_tracks).step_by(at_once) {
-        let batch: Vec<_> = (0..at_once).map_while(|_| next(m, core)).collect();
-        if batch.is_empty() || destage_batch(m, core, batch).await.is_err() {
+        let batch: Vec<_> = (0..at_once).map_while(|_| running.next()).collect();
+        if batch.is_empty() || running.destage_batch(batch).await.is_err() {
             break;
         }
     }
-}
-
-/// What is to be destaged next, if there is a reason to destage anything.
-fn next<'a>(m: &'a Mailbox, core: &'a Core) -> Option<UnderWay<'a>> {
-    let asked = core.scheduler.lock().destage_mark();
-    let next = asked.and_then(|upto| core.cache.next_dirty(Some(upto)));
-    let next = next.or_else(|| {
-        let pressing = core.cache.is_pressed();
-        pressing.then(|| core.cache.next_dirty(None)).flatten()
-    });
-    next.map(|snapshot| UnderWay { snapshot: Some(snapshot), m, core })
-}
-
-/// Destages everything that is dirty up to a mark and is not on its way already. An error is the end of
-/// the log.
-pub(crate) async fn destage_upto(m: &Mailbox, core: &Core, mark: u64) -> Result<(), NotHeld> {
-    loop {
-        let next = || core.cache.next_dirty(Some(mark));
-        let under_way = |snapshot| UnderWay { snapshot: Some(snapshot), m, core };
-        let most = core.config.destage_batch_tracks;
-        let batch: Vec<_> = (0..most).map_while(|_| next().map(under_way)).collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        destage_batch(m, core, batch).await?;
-    }
-}
-
-/// Nothing reaches a drive before its record is durable: if the log has failed all stays as dirty as it
-/// is.
-async fn destage_batch(m: &Mailbox, core: &Core, batch: Vec<UnderWay<'_>>) -> Result<(), NotHeld> {
-    let logged = batch.iter().map(|under_way| under_way.snapshot().logged()).max();
-    core.journal.sync(m, logged.unwrap_or(0)).await?;
-    for under_way in batch {
-        destage_track(m, core, under_way).await;
-    }
-    Ok(())
 }
 
 /// A destage job, counted by the scheduler from the moment it is due.
 pub(crate) struct Running {
     m: JobMailbox,
     core: Arc<Core>,
+    turn: DestageTurn,
 }
 
 impl Running {
-    pub(crate) fn new(m: JobMailbox, core: Arc<Core>) -> Self {
-        Self { m, core }
+    pub(crate) fn new(m: JobMailbox, core: Arc<Core>, turn: DestageTurn) -> Self {
+        Self { m, core, turn }
+    }
+
+    /// What is to be destaged next, if there is a reason to destage anything.
+    fn next(&self) -> Option<UnderWay<'_>> {
+        let (m, core): (&Mailbox, &Core) = (&self.m, &self.core);
+        let queue = QueueNo(self.turn.drive.0);
+        let asked = core.scheduler.lock().destage_mark();
+        let next = asked.and_then(|upto| core.cache.next_dirty_of(queue, Some(upto)));
+        let next = next.or_else(|| {
+            let pressing = core.cache.is_pressed();
+            pressing.then(|| core.cache.next_dirty_of(queue, None)).flatten()
+        });
+        next.map(|snapshot| UnderWay { snapshot: Some(snapshot), m, core })
+    }
+
+    /// Nothing reaches a drive before its record is durable: if the log has failed all stays as dirty as
+    /// it is. With a log nothing is clean before its drive was flushed: the log may be trimmed of it then.
+    async fn destage_batch(&self, batch: Vec<UnderWay<'_>>) -> Result<(), NotHeld> {
+        let (m, core): (&Mailbox, &Core) = (&self.m, &self.core);
+        let logged = batch.iter().map(|under_way| under_way.snapshot().logged()).max();
+        core.journal.sync(m, logged.unwrap_or(0)).await?;
+        let mut written = Vec::with_capacity(batch.len());
+        for under_way in batch {
+            match under_way.write().await {
+                true => written.push(under_way),
+                false => under_way.failed(),
+            }
+            self.moved();
+        }
+        if !core.journal.is_on() {
+            written.into_iter().for_each(UnderWay::written);
+        } else if !written.is_empty() {
+            let flush = dka::Op::Flush { drive: self.turn.drive };
+            let Event::Disk(done) = m.perform(Effect::Disk(flush)).await else {
+                panic!("another's answer to a drive request")
+            };
+            self.moved();
+            let end = if done.result.is_ok() { UnderWay::written } else { UnderWay::failed };
+            written.into_iter().for_each(end);
+        }
+        Ok(())
+    }
+
+    /// The drive has answered.
+    fn moved(&self) {
+        self.core.scheduler.lock().destage_moved(self.turn, self.m.now());
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.core.scheduler.lock().destage_ended();
+        self.core.scheduler.lock().destage_ended(self.turn);
         self.m.kick();
     }
 }
@@ -97,11 +108,35 @@ impl UnderWay<'_> {
         self.snapshot.as_ref().expect("a destage until it is ended")
     }
 
-    /// The volume, if it is still there.
-    fn end(mut self, written: bool) -> Option<LdevId> {
-        self.end_by(|cache, snapshot| cache.destage_done(snapshot, written))
+    /// Writes it to its drive. Whether that succeeded.
+    async fn write(&self) -> bool {
+        let snapshot = self.snapshot();
+        let key = snapshot.key();
+        let home = self.core.home(key.backing);
+        let write = TrackWrite {
+            data: snapshot.handle(),
+            checks: snapshot.checks_handle(),
+            valid: snapshot.valid(),
+            dirty: snapshot.dirty(),
+        };
+        write_track(self.m, &home, key.track, write).await.is_ok()
     }
 
+    /// The drive has it.
+    fn written(mut self) {
+        self.end_by(|cache, snapshot| cache.destage_done(snapshot, true));
+    }
+
+    /// The drive does not take it.
+    fn failed(mut self) {
+        let key = self.snapshot().key();
+        let ldev = self.end_by(|cache, snapshot| cache.destage_done(snapshot, false));
+        if let Some(ldev) = ldev {
+            destage_failed(self.m, self.core, ldev, key);
+        }
+    }
+
+    /// The volume, if it is still there.
     fn end_by(&mut self, how: impl FnOnce(&Cache, Destage) -> Wakes) -> Option<LdevId> {
         let snapshot = self.snapshot.take()?;
         let backing = snapshot.key().backing;
@@ -121,47 +156,12 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-async fn destage_track(m: &Mailbox, core: &Core, under_way: UnderWay<'_>) {
-    let snapshot = under_way.snapshot();
-    let key = snapshot.key();
-    let home = core.home(key.backing);
-    let write = TrackWrite {
-        data: snapshot.handle(),
-        checks: snapshot.checks_handle(),
-        valid: snapshot.valid(),
-        dirty: snapshot.dirty(),
-    };
-    let written = write_track(m, &home, key.track, write).await.is_ok();
-    if let (Some(ldev), false) = (under_way.end(written), written) {
-        destage_failed(m, core, ldev, key);
-    }
-}
-
 /// A volume whose data cannot reach its drive is blocked, and a pair whose secondary it is is
 /// suspended. What is dirty stays in cache until the operator releases the volume.
 ///
 /// The data is that of a backing: until the family is locked, a quick restore may give it to another
 /// volume than the one it was found under, and a delete then may split the family.
-pub(crate) fn destage_failed(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
-    of_volume_under(core, ldev, key, |family, ldev| block(m, core, family, ldev, key.track));
-}
-
-/// A drive has lost what was destaged to it since it was flushed. The same, and what the volume holds is
-/// undefined.
-pub(crate) fn destaged_lost(m: &Mailbox, core: &Core, ldev: LdevId, key: SlotKey) {
-    of_volume_under(core, ldev, key, |family, ldev| {
-        block(m, core, family, ldev, key.track);
-        failure::contents_lost(m, core, family, ldev);
-    });
-}
-
-/// Visits the family of the volume that is over a backing, `ldev` when it was last looked.
-fn of_volume_under(
-    core: &Core,
-    mut ldev: LdevId,
-    key: SlotKey,
-    visit: impl Fn(&mut FamilyState, LdevId),
-) {
+pub(crate) fn destage_failed(m: &Mailbox, core: &Core, mut ldev: LdevId, key: SlotKey) {
     loop {
         let visited = core.shared.with_family(ldev, |family| {
             let is_under = |volume: &&Volume| {
@@ -169,7 +169,7 @@ fn of_volume_under(
                     || volume.ldev == ldev && mutant::removed("backing-under-lock")
             };
             let volume = family.volumes().iter().find(is_under).map(|volume| volume.ldev);
-            volume.map(|volume| visit(family, volume)).is_some()
+            volume.map(|volume| block(m, core, family, volume, key.track)).is_some()
         });
         let found = core.backings.lock().get(&key.backing).copied();
         match (visited, found) {

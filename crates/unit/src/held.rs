@@ -325,6 +325,14 @@ impl<'a> Room<'a> {
         self.log.as_mut()
     }
 
+    /// What was put into the log so far is in slots: who waits for a drive from here on does not hold the
+    /// log's beginning by it.
+    pub(crate) fn placed(&mut self) {
+        if let Some(log) = &mut self.log {
+            self.core.journal.placed(log);
+        }
+    }
+
     /// What is written into slots from here on has this record.
     pub(crate) fn logged_as(&mut self, put: Option<&Put>) {
         if let Some(put) = put {

@@ -173,6 +173,11 @@ impl Journal {
         on.log.return_room(room)
     }
 
+    /// What was put with this room so far is in slots.
+    pub(crate) fn placed(&self, room: &mut LogRoom) {
+        self.on.as_ref().expect("room of a log").log.placed(room);
+    }
+
     /// Puts what was changed in this visit to a family, and `data` with it, as one group. Without room
     /// of its own it takes what is kept for commands.
     pub(crate) fn put(
@@ -220,6 +225,11 @@ impl Journal {
         self.on.as_ref().map(|on| on.log.cancel_all()).unwrap_or_default()
     }
 
+    /// Whether anybody waits for room.
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.on.as_ref().is_some_and(|on| on.log.usage().waiters > 0)
+    }
+
     /// Whether who waits for nothing may put so many bytes of heads now: the half of the reserve is for
     /// the checkpoint, and the rest is not for those who come again and again.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), LogBusy> {
@@ -256,6 +266,12 @@ impl Journal {
 
     /// Writes everything that was put so far: what was seen of memory survives the death of the process.
     pub(crate) async fn append_seen(&self, m: &Mailbox) -> Result<(), NotHeld> {
+        let Some(on) = &self.on else { return Ok(()) };
+        self.perform(m, LogOp::Append { upto: on.log.end(), bytes: 0 }).await
+    }
+
+    /// Writes everything that was put so far.
+    pub(crate) async fn write_out(&self, m: &Mailbox) -> Result<(), NotHeld> {
         let Some(on) = &self.on else { return Ok(()) };
         self.perform(m, LogOp::Append { upto: on.log.end(), bytes: 0 }).await
     }

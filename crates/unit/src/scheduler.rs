@@ -2,6 +2,7 @@
 //! is here.
 
 mod backoff;
+mod checkpoints;
 mod copier;
 mod destages;
 mod governor;
@@ -10,9 +11,10 @@ mod speed;
 
 use crate::schedule::Schedules;
 use backoff::Backoff;
+use checkpoints::Checkpoints;
 use copier::Copier;
 use destages::Destages;
-use diptych_format::{LdevId, PairId, Time, TrackNo};
+use diptych_format::{DriveNo, LdevId, PairId, Time, TrackNo};
 use diptych_shared::PairOptions;
 use diptych_sync::{Arc, mutant};
 use settles::Settles;
@@ -22,6 +24,13 @@ pub(crate) use crate::host_waits::HostWaits;
 pub(crate) use copier::{Ended, Turn, TurnEnd};
 pub(crate) use governor::{GovernorSettings, Situation};
 pub use speed::{CopySpeed, HeldBy, HostsSeen};
+
+/// A destage job: whose dirty tracks it writes, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DestageTurn {
+    pub(crate) drive: DriveNo,
+    no: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -35,7 +44,7 @@ pub(crate) struct Scheduler {
     limited: usize,
     destages: Destages,
     settles: Settles,
-    checkpoint_running: bool,
+    checkpoints: Checkpoints,
     settings: GovernorSettings,
     waits: Arc<HostWaits>,
 }
@@ -55,7 +64,7 @@ impl Scheduler {
             limited: 0,
             destages: Destages::default(),
             settles: Settles::default(),
-            checkpoint_running: false,
+            checkpoints: Checkpoints::default(),
             settings,
             waits,
         }
@@ -187,16 +196,41 @@ impl Scheduler {
         self.settles.ended(pair, again);
     }
 
-    /// Begins a checkpoint if one is needed and none is under way.
-    pub(crate) fn start_checkpoint(&mut self, needed: impl FnOnce() -> bool) -> bool {
-        let starts = !self.checkpoint_running && needed();
-        self.checkpoint_running |= starts;
-        starts
+    /// A checkpoint is needed. Unless one is on its way, everything up to `mark` is to be destaged
+    /// before; or says when to ask again.
+    pub(crate) fn begin_checkpoint(&mut self, now: Time, mark: u64) -> Option<Time> {
+        match self.checkpoints.begin(now, mark) {
+            Ok(upto) => {
+                upto.into_iter().for_each(|upto| self.destages.ask_upto(upto));
+                None
+            }
+            Err(again) => Some(again),
+        }
     }
 
-    /// A checkpoint ended.
-    pub(crate) fn checkpoint_ended(&mut self) {
-        self.checkpoint_running = false;
+    /// What has to be destaged before a checkpoint starts, if one is about to.
+    pub(crate) fn checkpoint_waits(&self) -> Option<u64> {
+        self.checkpoints.waits()
+    }
+
+    /// A checkpoint starts.
+    pub(crate) fn start_checkpoint(&mut self) {
+        self.checkpoints.start();
+    }
+
+    /// Sectors of the log that the last control state took, 0 if that is not known.
+    pub(crate) fn checkpoint_sectors(&self) -> u64 {
+        self.checkpoints.sectors
+    }
+
+    /// A control state took so many sectors of the log.
+    pub(crate) fn checkpoint_took(&mut self, sectors: u64) {
+        self.checkpoints.sectors = sectors;
+    }
+
+    /// A checkpoint ended. Whether it gave up anything.
+    pub(crate) fn checkpoint_ended(&mut self, now: Time, freed: bool) {
+        self.checkpoints.ended(now, freed);
     }
 
     /// How fast a pair is copied; `None` if it is not to be.
@@ -236,13 +270,30 @@ impl Scheduler {
         self.destages.at()
     }
 
-    /// How many destage jobs to start so that `most` run, if there is work for them.
-    pub(crate) fn start_destages(&mut self, most: usize) -> usize {
-        self.destages.start(most)
+    /// Destage jobs to start so that `most` run for a drive for which there is work.
+    pub(crate) fn start_destages(
+        &mut self,
+        drive: DriveNo,
+        most: usize,
+        now: Time,
+    ) -> Vec<DestageTurn> {
+        let started = self.destages.start(drive, most, now);
+        started.into_iter().map(|no| DestageTurn { drive, no }).collect()
+    }
+
+    /// A drive has answered a destage job.
+    pub(crate) fn destage_moved(&mut self, turn: DestageTurn, now: Time) {
+        self.destages.moved(turn.drive, turn.no, now);
     }
 
     /// A destage job ended.
-    pub(crate) fn destage_ended(&mut self) {
-        self.destages.ended();
+    pub(crate) fn destage_ended(&mut self, turn: DestageTurn) {
+        self.destages.ended(turn.drive, turn.no);
+    }
+
+    /// When none of a drive's destage jobs will have got on for `late_ns`, or since when that is so;
+    /// `None` if it has none.
+    pub(crate) fn drive_late_at(&self, drive: DriveNo, late_ns: u64) -> Option<Time> {
+        self.destages.late_at(drive, late_ns)
     }
 }

@@ -18,13 +18,13 @@ use crate::job::JobMailbox;
 use crate::ledger;
 use crate::mailbox::Role;
 use crate::schedule::{Ticking, tick};
-use crate::scheduler::{CopySpeed, Scheduler, Situation};
+use crate::scheduler::{CopySpeed, DestageTurn, Scheduler, Situation};
 use crate::settle::{Settling, settle};
 use crate::{Job, Mailbox, Plant, UnitConfig, UnitError, Wakes};
 use diptych_cache::{Cache, CacheCounts};
 use diptych_cha::{HostError, HostOp, HostReply};
 use diptych_dka::Groups;
-use diptych_format::{BackingId, Geometry, LdevId, OwnerId, PairId, Time};
+use diptych_format::{BackingId, DriveNo, Geometry, LdevId, OwnerId, PairId, Time};
 use diptych_log::LogError;
 use diptych_shared::{Change, Pair, PairOptions, Volume, VolumeState};
 use diptych_sync::Arc;
@@ -98,9 +98,9 @@ impl Unit {
             return Err(UnitError::TrackTooLarge { ldev, track_bytes, slot_bytes });
         }
         let backing = self.core.next_backing().ok_or(UnitError::NoBackings)?;
-        self.core.groups.allocate(backing, geometry, group_no)?;
+        self.core.placed(&self.core.groups.allocate(backing, geometry, group_no)?);
         let added = self.add(Volume::new(ldev, geometry, backing));
-        added.inspect_err(|_| self.core.groups.free(backing))?;
+        added.inspect_err(|_| self.core.free_backing(backing))?;
         Ok(self.core.journal.commit_now()?)
     }
 
@@ -314,12 +314,12 @@ impl Unit {
         Job::new(owner, Role::Host, |m| serve(m, core, op))
     }
 
-    /// How many destage jobs to start.
-    fn destages_due(&self, scheduler: &mut Scheduler) -> usize {
+    /// The destage jobs to start.
+    fn destages_due(&self, scheduler: &mut Scheduler, now: Time) -> Vec<DestageTurn> {
         let core = &self.core;
         let asked = scheduler.destage_mark();
         if asked.is_none() && !core.cache.is_pressed() {
-            return 0;
+            return Vec::new();
         }
         let need = core.cache.needs_destage();
         if asked.is_some_and(|upto| need.oldest_mark.is_none_or(|mark| mark > upto)) {
@@ -327,10 +327,45 @@ impl Unit {
         }
         // What is being destaged or written is looked at again when that ends: by the destage job, or
         // by the writer, who finds `dirtied` reset.
-        let wanted = need
-            .offered_mark
-            .is_some_and(|mark| need.is_pressing() || asked.is_some_and(|upto| mark <= upto));
-        if wanted { scheduler.start_destages(core.config.destage_jobs) } else { 0 }
+        let wanted = |mark| need.is_pressing() || asked.is_some_and(|upto| mark <= upto);
+        let wanting = need.queues.iter().zip(0..=u16::MAX);
+        let wanting = wanting.filter(|(queue, _)| queue.offered_mark.is_some_and(wanted));
+        let most = core.config.destage_jobs;
+        wanting.flat_map(|(_, no)| scheduler.start_destages(DriveNo(no), most, now)).collect()
+    }
+
+    /// Sees to it that everything is destaged before a checkpoint, if one is needed. When to ask again.
+    fn checkpoint_needed(&self, scheduler: &mut Scheduler, now: Time) -> Option<Time> {
+        let core = &self.core;
+        if !core.journal.needs_checkpoint(&core.config) {
+            // Who meets the need next is to say so.
+            let none = scheduler.checkpoint_waits().is_none();
+            none.then(|| core.checkpoint_asked.store(false, Ordering::Release));
+            return None;
+        }
+        scheduler.begin_checkpoint(now, core.cache.dirty_mark())
+    }
+
+    /// Whether a checkpoint is to start: no drive that gets on has any of what is to be destaged before. Or
+    /// when to ask again.
+    fn checkpoint_due(&self, scheduler: &mut Scheduler, now: Time) -> (bool, Option<Time>) {
+        let core = &self.core;
+        let Some(upto) = scheduler.checkpoint_waits() else { return (false, None) };
+        let need = core.cache.needs_destage();
+        let has_some = need.queues.iter().zip(0..=u16::MAX);
+        let has_some = has_some.filter(|(queue, _)| queue.oldest_mark.is_some_and(|m| m <= upto));
+        let (mut starts, mut next) = (true, None);
+        for (_, no) in has_some {
+            let late_at = scheduler.drive_late_at(DriveNo(no), core.config.drive_late_ns);
+            if late_at.is_none_or(|at| at > now) {
+                starts = false;
+                next = next.into_iter().chain(late_at).min();
+            }
+        }
+        if starts {
+            scheduler.start_checkpoint();
+        }
+        (starts, next)
     }
 
     /// What is due at `now`: ticks, lanes and destages to start, and waits to end. Call it when a job
@@ -354,16 +389,19 @@ impl Unit {
         if scheduler.delay_over(now) {
             scheduler.destage_upto(core.cache.dirty_mark());
         }
-        let destages = self.destages_due(&mut scheduler);
+        let needed_next = self.checkpoint_needed(&mut scheduler, now);
+        let destages = self.destages_due(&mut scheduler, now);
+        let (checkpoint, checkpoint_next) = self.checkpoint_due(&mut scheduler, now);
         let ticks = scheduler.schedules.ticks_due(now);
         let (settles, settles_next) = scheduler.settles_due(now);
-        let checkpoint = scheduler.start_checkpoint(|| core.journal.needs_checkpoint(&core.config));
-        let deadlines =
-            [lanes_next, settles_next, scheduler.destage_at(), scheduler.schedules.next_at()];
+        let checkpoint_next = needed_next.or(checkpoint_next);
+        let destage_at = scheduler.destage_at();
+        let scheduled = scheduler.schedules.next_at();
+        let deadlines = [lanes_next, settles_next, checkpoint_next, destage_at, scheduled];
         let next = deadlines.into_iter().flatten().min();
         let no = scheduler.next_answer();
         drop(scheduler);
-        let mut jobs = Vec::with_capacity(ticks.len() + turns.len() + destages);
+        let mut jobs = Vec::with_capacity(ticks.len() + turns.len() + destages.len());
         for due in ticks {
             let core = core.clone();
             jobs.push(Job::new(owner(), Role::Background, |m| tick(Ticking::new(m, core, due))));
@@ -383,9 +421,10 @@ impl Unit {
             let new = |m| make_checkpoint(Checkpointing::new(m, core));
             jobs.push(Job::new(owner(), Role::Background, new));
         }
-        for _ in 0..destages {
+        for turn in destages {
             let core = core.clone();
-            jobs.push(Job::new(owner(), Role::Background, |m| destage(Running::new(m, core))));
+            let new = |m| destage(Running::new(m, core, turn));
+            jobs.push(Job::new(owner(), Role::Background, new));
         }
         let (wakes, drains_next) = end_late(core, now);
         let next = next.into_iter().chain(drains_next).min();

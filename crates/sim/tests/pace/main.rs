@@ -107,7 +107,7 @@ fn a_target_that_is_not_missed_holds_nothing_back() {
 /// are back as soon as the cache has room.
 #[test]
 fn write_pending_holds_copies_back_to_the_floor() {
-    const TRACKS: u64 = 3_000;
+    const TRACKS: u64 = 4_000;
     let mut lab = Lab::new(TRACKS, |config: &mut UnitConfig| config.destage_jobs = 1);
     lab.hosts(Load { hosts: 4, think_ns: MS, write_percent: 100 });
     lab.pass(SECOND);
@@ -140,7 +140,8 @@ fn a_copy_under_constant_load_ends() {
         lab.pass(SECOND);
         lab.copy(fast(2, Some("1us")));
         let took_ns = lab.finish(TRACKS * 102 * MS);
-        let least = took_ns / (101 * MS);
+        // The last may have ended under its turn.
+        let least = took_ns / (101 * MS) - 1;
         assert!(lab.copied_tracks() >= least, "{} of {least}", lab.copied_tracks());
     }
 }
@@ -285,12 +286,12 @@ fn what_each_pace_and_limit_costs_whom() {
     heavy reads fast   200us      4      34.2        599      1521             0  hosts
     heavy reads fast   2ms        4       1.2        736      2067             0  hosts
     mixed       no copy                              455      2300
-    mixed       slow   -          1       1.2        666      2683            62  pace
-    mixed       medium -          1       0.8        825      3133            43  pace
-    mixed       fast   -          1       0.6        820      2382            31  nothing
-    mixed       fast   -          4       0.4       2323      4811            16  nothing
-    mixed       fast   200/s      4       1.9        616      2390           114  ceiling
-    mixed       fast   200us      4       9.4        517      2191           323  hosts
-    mixed       fast   2ms        4       1.6        681      2616           106  hosts
+    mixed       slow   -          1       1.2        651      2809            62  pace
+    mixed       medium -          1       0.7        729      3065            40  pace
+    mixed       fast   -          1       0.6        768      3348            29  nothing
+    mixed       fast   -          4       0.3       2158      4805            16  nothing
+    mixed       fast   200/s      4       1.9        661      2884           114  ceiling
+    mixed       fast   200us      4       9.4        537      2408           338  hosts
+    mixed       fast   2ms        4       2.1        657      2768           119  hosts
     ");
 }

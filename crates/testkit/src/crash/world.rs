@@ -141,14 +141,6 @@ impl World {
         }
     }
 
-    /// A drive has lost something of a volume, and the unit says that its contents are undefined.
-    pub(super) fn contents_lost(&mut self, volume: usize) {
-        let at = self.now();
-        let any = vec![Value::Any; self.registers.of(volume).len()];
-        self.registers.put(volume, any, at, at);
-        self.images.forget(volume);
-    }
-
     /// No drive goes wrong any more.
     pub(super) fn all_works(&mut self) {
         self.failing.clear();

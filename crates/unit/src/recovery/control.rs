@@ -158,7 +158,7 @@ impl Control {
             let extent = self.homes.get(&backing);
             let extent = *extent.ok_or(RecoveryError::NoHome { ldev, backing })?;
             let restored = core.groups.restore(backing, geometry, extent);
-            restored.map_err(|source| RecoveryError::Home { ldev, source })?;
+            core.placed(&restored.map_err(|source| RecoveryError::Home { ldev, source })?);
         }
         let restored = core.shared.restore(state.clone());
         restored.map_err(|source| RecoveryError::State { sequence: Sequence(0), source })?;

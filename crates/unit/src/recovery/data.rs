@@ -9,12 +9,13 @@ use diptych_cache::Admit;
 use diptych_dka::{self as dka, TrackWrite, write_track};
 use diptych_drr::{DATA_CODE_OF_ZEROS, TrackPlace, data_codes, seal_blocks};
 use diptych_format::{
-    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, Generation, Geometry, OwnerId, TrackNo,
+    BLOCK_BYTES, BackingId, BlockMask, BlockNo, BlockRange, DriveNo, Generation, Geometry, OwnerId,
+    TrackNo,
 };
 use diptych_log::Sequence;
 use diptych_shared::Volume;
 use diptych_sync::Arc;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -77,7 +78,7 @@ impl Tracks {
         plant: &Plant,
         volumes: &[Volume],
     ) -> Result<u64, RecoveryError> {
-        let mut installed = 0;
+        let (mut installed, mut destaged) = (0, BTreeSet::new());
         for (backing, said) in self.of_backing {
             let of_backing = |volume: &&Volume| volume.backing == backing && !volume.metadata_only;
             let Some(volume) = volumes.iter().find(of_backing) else {
@@ -86,13 +87,18 @@ impl Tracks {
             for (track, pieces) in by_track(volume.geometry, said) {
                 if !pieces.is_empty() && volume.allocated.get(track) {
                     let tracks = installed + 1;
-                    install(core, plant, volume, track, &pieces)
+                    install(core, plant, volume, track, &pieces, &mut destaged)
                         .map_err(|_| RecoveryError::Cache { tracks })?;
                     installed += 1;
                 }
             }
         }
-        Ok(installed)
+        // What is clean is durable on its drive.
+        let flush = |drive| plant.drives().perform(dka::Op::Flush { drive }).result;
+        match destaged.into_iter().try_for_each(flush) {
+            Ok(()) => Ok(installed),
+            Err(_) => Err(RecoveryError::Cache { tracks: installed }),
+        }
     }
 }
 
@@ -149,7 +155,7 @@ pub(super) struct CannotMakeRoom;
 
 /// Destages the track that was put into the cache first. Its records were durable when the log was
 /// opened.
-pub(super) fn make_room(core: &Core, plant: &Plant) -> Result<(), CannotMakeRoom> {
+pub(super) fn make_room(core: &Core, plant: &Plant) -> Result<DriveNo, CannotMakeRoom> {
     let snapshot = core.cache.next_dirty(None).ok_or(CannotMakeRoom)?;
     let home = core.home(snapshot.key().backing);
     let write = TrackWrite {
@@ -164,7 +170,7 @@ pub(super) fn make_room(core: &Core, plant: &Plant) -> Result<(), CannotMakeRoom
         panic!("all that it asks for is done at once");
     };
     drop(core.cache.destage_done(snapshot, written.is_ok()));
-    written.map_err(|_| CannotMakeRoom)
+    written.map(|()| home.drive()).map_err(|_| CannotMakeRoom)
 }
 
 /// Puts a track into the cache, as dirty as it was.
@@ -174,6 +180,7 @@ fn install(
     volume: &Volume,
     track: TrackNo,
     pieces: &[Piece],
+    destaged: &mut BTreeSet<DriveNo>,
 ) -> Result<(), CannotMakeRoom> {
     let cache = &core.cache;
     let mut admission = loop {
@@ -182,7 +189,7 @@ fn install(
             Ok(Admit::Queued) => drop(cache.cancel(OWNER)),
             Err(_) => return Err(CannotMakeRoom),
         }
-        make_room(core, plant)?;
+        destaged.insert(make_room(core, plant)?);
     };
     let Volume { backing, geometry, .. } = *volume;
     let first_block = geometry.first_block(track);

@@ -32,17 +32,17 @@ pub(super) struct Judge {
     drives: Vec<Vec<usize>>,
     /// Some requests were not answered as they would have been: what follows may be refused.
     disturbed: bool,
-    /// The log or the cache is so small that hosts wait for room.
-    is_short: bool,
+    /// The cache is so small that hosts wait for room.
+    small_cache: bool,
     /// Volumes of which a drive has lost something.
     lost: Vec<usize>,
 }
 
 impl Judge {
-    pub(super) fn new(case: Option<&FaultCase>, is_short: bool) -> Self {
+    pub(super) fn new(case: Option<&FaultCase>, small_cache: bool) -> Self {
         let (device, form) = (case.map(|case| case.device), case.map(|case| case.form));
         let drives = DRIVE_OF.iter().map(|drive| vec![*drive]).collect();
-        Self { device, form, drives, disturbed: false, is_short, lost: Vec::new() }
+        Self { device, form, drives, disturbed: false, small_cache, lost: Vec::new() }
     }
 
     pub(super) fn device(&self) -> Option<usize> {
@@ -206,7 +206,7 @@ impl Judge {
                 self.is_read_for(world, volume).then_some(Judged::Refused)
             }
             // What a drive does not take holds the most of a small cache.
-            HostError::NoRoom => self.is_short.then_some(Judged::Refused),
+            HostError::NoRoom => self.small_cache.then_some(Judged::Refused),
             _ => None,
         }
     }
@@ -237,9 +237,9 @@ impl Judge {
             family.sort_unstable();
             family.dedup();
         }
-        // What is short is everybody's: who waits for room waits for the drive as well.
-        let short = self.is_short;
-        let touched = short || family.iter().any(|volume| self.reaches(world, *volume));
+        // Who waits for room in the cache waits behind those who wait for it as well, and for the drive.
+        let waits = self.small_cache && !matches!(what, What::Read { .. } | What::Flush { .. });
+        let touched = waits || family.iter().any(|volume| self.reaches(world, *volume));
         if touched || self.is_log() || took_ns <= UNTOUCHED_NS {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use diptych_log::{Log, LogConfig, LogId};
 use diptych_shared::{PairStatus, VolumeState};
 use diptych_sim::{Answered, Costs, RequestNo, Sim, SimConfig};
 use diptych_unit::{Durability, Opened, Plant, Unit, UnitConfig};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Whoever waits for longer waits for ever.
 const WAIT_MAX_NS: u64 = 3_600_000_000_000;
@@ -36,8 +36,6 @@ pub(super) struct Run {
     ending: FaultEnding,
     /// No device goes wrong any more.
     healed: bool,
-    /// Volumes on the drive that goes wrong of which something is lost.
-    undefined: BTreeSet<usize>,
     /// Faults that struck before the unit was there.
     struck_before: usize,
     step: usize,
@@ -89,7 +87,7 @@ impl Run {
         for (no, drive) in DRIVE_OF.into_iter().enumerate() {
             unit.add_volume(ldev(no as u8), layout.geometry, drive).expect("room on the drive");
         }
-        let judge = Judge::new(case, scenario.is_short());
+        let judge = Judge::new(case, scenario.has_small_cache());
         let mut world = World::new(layout);
         world.failing = judge.failing();
         if let Some(case) = case {
@@ -106,7 +104,6 @@ impl Run {
             sim,
             ending,
             healed: false,
-            undefined: BTreeSet::new(),
             struck_before: 0,
             step: 0,
         }
@@ -204,12 +201,6 @@ impl Run {
         self.world.note_failures(&unit.pairs());
         if !self.healed {
             self.world.failing = self.judge.failing();
-            for volume in unit.volumes().iter().filter(|volume| volume.undefined) {
-                let no = usize::from(volume.ldev.ldev);
-                if self.world.failing.contains(&no) && self.undefined.insert(no) {
-                    self.world.contents_lost(no);
-                }
-            }
         }
     }
 

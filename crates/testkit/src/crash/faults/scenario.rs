@@ -227,9 +227,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 impl Scenario {
-    /// Whether hosts wait for room in the log or the cache.
-    pub(super) fn is_short(&self) -> bool {
-        self.log_sectors < BASE.log_sectors || self.cache_slots < BASE.cache_slots
+    /// Whether hosts wait for room in the cache.
+    pub(super) fn has_small_cache(&self) -> bool {
+        self.cache_slots < BASE.cache_slots
     }
 }
 
