@@ -99,7 +99,7 @@ pub struct LuOptions {
     pub thin: bool,
     /// Hosts are told of physical blocks of 4 KiB under the logical ones of 512 bytes.
     pub physical_4k: bool,
-    /// The medium can be ejected and loaded.
+    /// The medium can be ejected and loaded. WRITE SAME up to its end, without a length, is refused then.
     pub removable: bool,
     /// Hosts may not change it.
     pub write_protected: bool,

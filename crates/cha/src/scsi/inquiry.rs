@@ -92,6 +92,8 @@ impl Inquired {
         }
         put(40, limits::WRITE_SAME_BLOCKS);
         put(44, limits::ATOMIC_BLOCKS);
+        // WSNZ: where the end of the medium is may not be what the host believes.
+        body[0] = u8::from(self.options.removable);
         body[1] = limits::COMPARE_BLOCKS;
         let granularity: u16 = if self.options.physical_4k { 8 } else { 1 };
         body[2..4].copy_from_slice(&granularity.to_be_bytes());
@@ -156,7 +158,7 @@ mod tests {
 
         00 B0 00 3C 00 FF 00 08 00 00 08 00 00 00 08 00
         00 00 00 00 00 10 00 00 00 00 01 00 00 00 00 80
-        80 00 00 00 00 00 00 00 00 01 00 00 00 00 08 00
+        80 00 00 00 00 00 00 00 00 00 80 00 00 00 08 00
         00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 
         00 B1 00 3C 00 01 00 50 00 00 00 00 00 00 00 00
@@ -181,7 +183,7 @@ mod tests {
 
         00 B0 00 3C 00 FF 00 01 00 00 08 00 00 00 08 00
         00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
-        00 00 00 00 00 00 00 00 00 01 00 00 00 00 08 00
+        00 00 00 00 00 00 00 00 00 00 80 00 00 00 08 00
         00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 
         00 B1 00 3C 00 01 00 00 00 00 00 00 00 00 00 00

@@ -13,7 +13,7 @@ use super::mode::Modes;
 use super::nexus::{Nexus, NexusId, Registrant};
 use super::operation::{Conflict, Operation, Verb, When};
 use super::registrations::{Registrations, Tell};
-use super::reply::Refused;
+use super::reply::{Refused, ScsiStatus};
 use super::sense::{Asc, Sense, SenseKey};
 use crate::LuOptions;
 use diptych_format::LdevId;
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// Whether a command may be carried out now. Who is refused by whom, in this order: a unit attention
+    /// Whether a command may be carried out now, and where the nexus's aborts stand. Who is refused by whom, in this order: a unit attention
     /// that waits; another's reservation; bits that must be zero; the medium's state; write protection.
     pub(crate) fn admit(
         &mut self,
@@ -224,11 +224,12 @@ impl State {
         operation: &Operation,
         cdb: &Cdb,
         options: LuOptions,
-    ) -> Result<(), Refused> {
+    ) -> Result<u64, Refused> {
+        let Some(seat) = self.seats.get_mut(&nexus.id) else {
+            return Err(Refused::Status(ScsiStatus::TaskAborted));
+        };
+        let aborts = seat.aborts;
         if operation.when != When::Always {
-            let Some(seat) = self.seats.get_mut(&nexus.id) else {
-                return Err(Sense::illegal(Asc::LUN_NOT_SUPPORTED).into());
-            };
             if !seat.waiting.is_empty()
                 && let Some(attention) = seat.waiting.take()
             {
@@ -247,7 +248,7 @@ impl State {
         if operation.changes && operation.verb != Verb::ExtendedCopy {
             self.writable(options)?;
         }
-        Ok(())
+        Ok(aborts)
     }
 
     fn reserved(&self, nexus: &Nexus, operation: &Operation, cdb: &Cdb) -> Result<(), Refused> {

@@ -53,11 +53,15 @@ impl Job {
         }
         let facts = self.facts().await?;
         let blocks = blocks_of(&facts, block, count)?;
+        let length = Sense::in_cdb(if self.cdb.opcode() == 0x93 { 10 } else { 7 });
+        // WSNZ, as the block limits say it.
+        if count == 0 && self.options.removable {
+            return Err(length.into());
+        }
         // No length means up to the end.
         let count = if count == 0 { facts.block_count - block } else { count };
         if count > u64::from(limits::WRITE_SAME_BLOCKS) {
-            let length_at = if self.cdb.opcode() == 0x93 { 10 } else { 7 };
-            return Err(Sense::in_cdb(length_at).into());
+            return Err(length.into());
         }
         if !no_data && self.data.len() != BLOCK_BYTES {
             return Err(Sense::illegal(Asc::INVALID_FIELD_IN_INFORMATION_UNIT).into());

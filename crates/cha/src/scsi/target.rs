@@ -298,6 +298,9 @@ const KEPT: &str = "scsi.";
 /// How much data a command moves, and which way, as its CDB says: nothing, if it is not known. A
 /// transport computes residual counts by it, and asks a host for no more.
 ///
+/// A residual count of data from the host is the difference of this and what the host expected, whatever
+/// the status; of data to the host it is that of what the reply has.
+///
 /// Data from the host that is short is no reason to wait: the command gets what came. WRITE and its like
 /// write the whole blocks that came, and refuse a part of a block; COMPARE AND WRITE, WRITE ATOMIC and
 /// WRITE SAME refuse anything but what they want; data to a command that takes none is ignored.

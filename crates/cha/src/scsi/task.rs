@@ -194,14 +194,13 @@ impl ScsiTask {
     ) -> Result<(), Refused> {
         let unit = seen.unit.clone();
         let epoch = self.target.access_epoch(unit.ldev);
+        // Taken before: an abort that comes between is seen at the next step.
         let aborts = unit.aborts();
-        let own_aborts =
-            unit.aborts_of(nexus.id).ok_or(Refused::Status(ScsiStatus::TaskAborted))?;
-        let bound = Bound { unit, nexus: nexus.id, aborts, own_aborts };
-        let bound = self.bound.insert(bound);
+        let bound = self.bound.insert(Bound { unit, nexus: nexus.id, aborts, own_aborts: 0 });
         let mut state = bound.unit.state();
         state.access_is_at(epoch);
-        state.admit(nexus, operation, cdb, seen.options)
+        bound.own_aborts = state.admit(nexus, operation, cdb, seen.options)?;
+        Ok(())
     }
 
     fn read(

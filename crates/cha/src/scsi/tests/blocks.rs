@@ -200,6 +200,8 @@ fn write_same() {
         assert_eq!(bench.disks[&ldev(1)].bytes[(BLOCKS as usize - 9) * 512..], pattern(7, 9));
         bench.check(host, 1, &cdb(opcode, 8, 0, 0), &pattern(0, 1), "good");
         assert!(bench.disks[&ldev(1)].bytes.iter().all(|&byte| byte == 0));
+        // But not where the end may be another than the host believes.
+        bench.check(host, 2, &cdb(opcode, 8, 0, 0), &pattern(0, 1), FIELD);
         // ANCHOR; and UNMAP where nothing is thin.
         bench.check(host, 1, &cdb(opcode, 0x18, 0, 1), &pattern(0, 1), FIELD);
         bench.check(host, 4, &cdb(opcode, 8, 0, 1), &pattern(0, 1), FIELD);
