@@ -5,6 +5,7 @@
 mod client;
 mod handshake;
 mod limits;
+mod noise;
 mod rig;
 mod status;
 mod transmission;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// A connection, in the hands of its own thread.
 pub struct Connection {
     inbox: Inbox,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     limits: NetLimits,
     stopping: Arc<AtomicBool>,
     local: Address,
@@ -34,7 +34,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     pub(super) fn new(
-        outbox: Arc<Outbox>,
+        outbox: Outbox,
         limits: NetLimits,
         stopping: Arc<AtomicBool>,
         local: Address,
@@ -52,6 +52,18 @@ impl Connection {
             heard_at: now,
             patience: None,
         }
+    }
+
+    /// A connection over any wire, without a server: for what wraps one, and for tests. It is served by
+    /// the thread that has it, and [ended](Self::end) by it too.
+    pub fn over(wire: Box<dyn Wire>, limits: NetLimits, local: Address, peer: String) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        Self::new(Outbox::new(wire, limits), limits, stopping, local, peer)
+    }
+
+    /// Ends the connection at once: nothing more is sent, and nobody waits for it.
+    pub fn end(&self) {
+        self.outbox.end();
     }
 
     /// Who is at the other end.
@@ -175,7 +187,7 @@ impl Connection {
 
 /// How a connection waits for what comes.
 struct Waits<'a> {
-    outbox: &'a Arc<Outbox>,
+    outbox: &'a Outbox,
     limits: &'a NetLimits,
     negotiation_until: &'a Option<Instant>,
     heard_at: &'a mut Instant,
@@ -238,7 +250,7 @@ impl Waits<'_> {
 /// A request under way. It is over when this is dropped, or [answered](Self::answer).
 pub struct Pending {
     /// Taken when it is over.
-    outbox: Option<Arc<Outbox>>,
+    outbox: Option<Outbox>,
     bytes: usize,
 }
 

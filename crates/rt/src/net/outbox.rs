@@ -15,7 +15,7 @@
 
 use super::parts::Parts;
 use super::{NetError, NetLimits, Part, Wire};
-use diptych_sync::{Arc, Condvar, Mutex, MutexGuard, thread};
+use diptych_sync::{Arc, Condvar, Mutex, MutexGuard, mutant, thread};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,11 @@ const BATCH_BYTES: usize = 256 << 10;
 /// A thread that has other things to do sends so often; if more came meanwhile the writer goes on.
 const ROUNDS_MAX: usize = 8;
 
-pub(super) struct Outbox {
+/// The outbox of a connection. A handle: clones are the same one.
+#[derive(Clone)]
+pub(super) struct Outbox(Arc<Inner>);
+
+struct Inner {
     wire: Box<dyn Wire>,
     limits: NetLimits,
     state: Mutex<State>,
@@ -81,34 +85,36 @@ impl Outbox {
             failed: None,
         };
         let (changed, to_write) = (Condvar::new(), Condvar::new());
-        Self { wire, limits, state: Mutex::new(state), changed, to_write }
+        Self(Arc::new(Inner { wire, limits, state: Mutex::new(state), changed, to_write }))
     }
 
     pub(super) fn wire(&self) -> &dyn Wire {
-        &*self.wire
+        &*self.0.wire
     }
 
     /// The reader has something to do: answers wait for the end of the batch.
     pub(super) fn begin_batch(&self) {
-        self.state.lock().in_batch = true;
+        self.0.state.lock().in_batch = true;
     }
 
     /// The reader has nothing to do any more: what is there is sent.
-    pub(super) fn end_batch(self: &Arc<Self>) {
-        let mut state = self.state.lock();
+    pub(super) fn end_batch(&self) {
+        let mut state = self.0.state.lock();
         state.in_batch = false;
-        self.send(state);
+        if !mutant::removed("batch-end-sends") {
+            self.send(state);
+        }
     }
 
     /// A request that counts for so many bytes is under way. Waits until there is room for it.
-    pub(super) fn begin(self: &Arc<Self>, bytes: usize) -> Result<(), NetError> {
-        let mut state = self.state.lock();
+    pub(super) fn begin(&self, bytes: usize) -> Result<(), NetError> {
+        let mut state = self.0.state.lock();
         loop {
             if state.ended {
                 return Err(state.failed.take().unwrap_or(NetError::Ended));
             }
             let all = state.request_bytes + state.unsent_bytes + bytes;
-            let has_room = state.requests < self.limits.requests && all <= self.limits.bytes;
+            let has_room = state.requests < self.0.limits.requests && all <= self.0.limits.bytes;
             if has_room || state.is_over() {
                 // If it had to wait, the batch was ended.
                 state.in_batch = true;
@@ -120,22 +126,18 @@ impl Outbox {
             if state.in_batch {
                 state.in_batch = false;
                 self.send(state);
-                state = self.state.lock();
+                state = self.0.state.lock();
                 continue;
             }
             state.awaited = true;
-            state = self.changed.wait(state);
+            state = self.0.changed.wait(state);
             state.awaited = false;
         }
     }
 
     /// Puts these parts there, one behind the other; a request that counted for `over` is over.
-    pub(super) fn push<'a>(
-        self: &Arc<Self>,
-        parts: impl IntoIterator<Item = Part<'a>>,
-        over: Option<usize>,
-    ) {
-        let mut state = self.state.lock();
+    pub(super) fn push<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>, over: Option<usize>) {
+        let mut state = self.0.state.lock();
         if let Some(bytes) = over {
             state.requests -= 1;
             state.request_bytes -= bytes;
@@ -154,22 +156,24 @@ impl Outbox {
     }
 
     /// Sends what is there, unless somebody does; never waits for the socket.
-    fn send<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
-        if state.sender != Sender::Nobody || state.parts.is_empty() || state.ended {
+    fn send<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        let is_sent = state.sender != Sender::Nobody && !mutant::removed("one-sender");
+        if is_sent || state.parts.is_empty() || state.ended {
             return;
         }
         state.sender = Sender::Somebody;
         for _ in 0..ROUNDS_MAX {
             let mut parts = std::mem::take(&mut state.parts);
             drop(state);
-            let sent = send_all(&*self.wire, &mut parts, false);
-            state = self.state.lock();
+            let sent = send_all(&*self.0.wire, &mut parts, false);
+            state = self.0.state.lock();
             match self.note(&mut state, parts, sent) {
                 Ok(true) => {}
                 Ok(false) => return self.leave_to_writer(state),
                 Err(Failed) => return,
             }
-            if state.parts.is_empty() {
+            // Who put something there meanwhile has left it to this thread.
+            if state.parts.is_empty() || mutant::removed("sender-looks-again") {
                 state.sender = Sender::Nobody;
                 return self.tell(&state);
             }
@@ -201,11 +205,13 @@ impl Outbox {
         }
     }
 
-    fn leave_to_writer<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
+    fn leave_to_writer<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         state.sender = Sender::Writer;
         if state.has_writer {
             drop(state);
-            self.to_write.notify_one();
+            if !mutant::removed("writer-is-told") {
+                self.0.to_write.notify_one();
+            }
             return;
         }
         state.has_writer = true;
@@ -213,29 +219,29 @@ impl Outbox {
         let outbox = self.clone();
         let writer = thread::Builder::new().name("diptych-writer".to_owned());
         if let Err(error) = writer.spawn(move || outbox.write()) {
-            self.fail(&mut self.state.lock(), NetError::Thread(error));
+            self.fail(&mut self.0.state.lock(), NetError::Thread(error));
         }
     }
 
     /// The writer's life.
     fn write(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         loop {
             while state.sender != Sender::Writer {
                 if state.ended {
                     return;
                 }
-                state = self.to_write.wait(state);
+                state = self.0.to_write.wait(state);
             }
             let mut parts = std::mem::take(&mut state.parts);
             drop(state);
-            let mut sent = send_all(&*self.wire, &mut parts, true);
+            let mut sent = send_all(&*self.0.wire, &mut parts, true);
             let is_stalled = matches!(&sent.1, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
             if is_stalled && sent.0 > 0 {
                 // Something was taken: that is slow, and not stalled.
                 sent.1 = Ok(());
             }
-            state = self.state.lock();
+            state = self.0.state.lock();
             let Ok(is_all) = self.note(&mut state, parts, sent) else { return };
             if is_all && state.parts.is_empty() {
                 state.sender = Sender::Nobody;
@@ -258,26 +264,26 @@ impl Outbox {
         state.parts = Parts::default();
         state.unsent_bytes = 0;
         state.sender = Sender::Nobody;
-        self.wire.end(true, true);
-        self.changed.notify_all();
-        self.to_write.notify_all();
+        self.0.wire.end(true, true);
+        self.0.changed.notify_all();
+        self.0.to_write.notify_all();
     }
 
     /// Ends the connection at once.
     pub(super) fn end(&self) {
-        self.end_now(&mut self.state.lock());
+        self.end_now(&mut self.0.state.lock());
     }
 
     /// Waits until no request is under way and all answers are sent, at most for so long; `false` if
     /// that was not enough.
-    pub(super) fn drain(self: &Arc<Self>, patience: Duration) -> bool {
+    pub(super) fn drain(&self, patience: Duration) -> bool {
         self.end_batch();
         let until = Instant::now() + patience;
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         while !state.ended && !state.is_over() {
             let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
             state.awaited = true;
-            state = self.changed.wait_for(state, left);
+            state = self.0.changed.wait_for(state, left);
             state.awaited = false;
         }
         true
@@ -285,12 +291,12 @@ impl Outbox {
 
     /// Why the connection ended, if it was not asked for.
     pub(super) fn failure(&self) -> Option<NetError> {
-        self.state.lock().failed.take()
+        self.0.state.lock().failed.take()
     }
 
     fn tell(&self, state: &State) {
         if state.awaited {
-            self.changed.notify_all();
+            self.0.changed.notify_all();
         }
     }
 }

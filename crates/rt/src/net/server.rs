@@ -56,7 +56,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Connections {
-    by_number: BTreeMap<u64, Arc<Outbox>>,
+    by_number: BTreeMap<u64, Outbox>,
     accepted: u64,
     refused: u64,
     /// No more are let in.
@@ -144,7 +144,7 @@ impl Server {
         if !shared.wait_for_none(shared.limits.drain) {
             let outboxes: Vec<_> = shared.connections.lock().by_number.values().cloned().collect();
             warn!(connections = outboxes.len(), "connections that do not end are cut off");
-            outboxes.iter().for_each(|outbox| outbox.end());
+            outboxes.iter().for_each(Outbox::end);
             shared.wait_for_none(shared.limits.drain);
         }
         self.listeners.clear();
@@ -172,7 +172,7 @@ impl Shared {
     }
 
     /// Lets a connection in, if there may be one more; its number.
-    fn enter(&self, outbox: &Arc<Outbox>) -> Option<u64> {
+    fn enter(&self, outbox: &Outbox) -> Option<u64> {
         let mut connections = self.connections.lock();
         if connections.closed || connections.by_number.len() >= self.limits.connections {
             connections.refused += 1;
@@ -188,7 +188,7 @@ impl Shared {
 /// The place of a connection among the others. Dropped, it is free, also after a panic.
 struct Place {
     shared: Arc<Shared>,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     number: u64,
 }
 
@@ -231,7 +231,7 @@ impl<S: Service> Acceptor<S> {
     fn start(&self, fd: OwnedFd, peer: &str) -> Result<(), NetError> {
         let limits = self.shared.limits;
         let socket = Socket::new(fd, limits.stalled).map_err(NetError::Io)?;
-        let outbox = Arc::new(Outbox::new(Box::new(socket), limits));
+        let outbox = Outbox::new(Box::new(socket), limits);
         let Some(number) = self.shared.enter(&outbox) else {
             info!(protocol = S::NAME, peer, "refused: too many connections");
             return Ok(());

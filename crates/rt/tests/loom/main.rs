@@ -12,6 +12,7 @@ mod driver;
 mod exchange;
 mod failure;
 mod group;
+mod net;
 mod restore;
 mod schedule;
 mod secondary;
