@@ -79,7 +79,7 @@ fn every_answer_is_sent() {
         protocol: "two answers come while the reader of their connection ends a batch",
         bounds: &[Bound::Preemptions(3)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 100,
+        floor: 7_000,
         mutants: &[
             Mutant { name: "batch-end-sends", dies_by: "deadlock" },
             Mutant { name: "sender-looks-again", dies_by: "deadlock" },
@@ -96,7 +96,7 @@ fn the_writer_sends_what_is_left() {
         protocol: "two answers come, and the socket has no room for the first",
         bounds: &[Bound::Preemptions(2)],
         deep: &[Bound::UnboundedFor(20)],
-        floor: 100,
+        floor: 14_000,
         mutants: &[Mutant { name: "writer-is-told", dies_by: "deadlock" }],
     }
     .check(|| answers(2));
