@@ -103,11 +103,19 @@ pub struct LuOptions {
     pub removable: bool,
     /// Hosts may not change it.
     pub write_protected: bool,
+    /// It is a command device: it takes pair commands in band, and nothing is ever stored on it.
+    pub command_device: bool,
 }
 
 impl Default for LuOptions {
     fn default() -> Self {
-        Self { thin: true, physical_4k: false, removable: false, write_protected: false }
+        Self {
+            thin: true,
+            physical_4k: false,
+            removable: false,
+            write_protected: false,
+            command_device: false,
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 mod about;
 mod attention;
 mod cdb;
+mod command_device;
 mod control;
 mod copy;
 mod copy_results;
@@ -43,6 +44,7 @@ mod transfer;
 
 pub use attention::Attention;
 pub use cdb::{CDB_BYTES_MAX, Field};
+pub use command_device::{ANSWERS_MAX, InBand, answer_of, request};
 pub use identity::UnitIdentity;
 pub use manage::{Managed, TaskManagement};
 pub use nexus::{InitiatorPort, NexusId, Registrant};

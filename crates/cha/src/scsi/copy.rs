@@ -183,7 +183,8 @@ impl Job {
     async fn place(&self, named: &[u8]) -> Result<Option<Place>, Refused> {
         let unit = self.target.identity();
         let mut seen = self.nexus.units().into_iter();
-        let Some(seen) = seen.find(|seen| unit.is_named_by(seen.unit.ldev, named)) else {
+        let is_named = |seen: &Seen| unit.is_named_by(seen.unit.ldev, named);
+        let Some(seen) = seen.find(|seen| is_named(seen) && !seen.options.command_device) else {
             return Ok(None);
         };
         let facts = self.facts_of(seen.unit.ldev).await.map_err(Refused::at_copy_target)?;

@@ -5,6 +5,7 @@ use diptych_format::LdevId;
 
 const VENDOR: &[u8; 8] = b"DIPTYCH ";
 const PRODUCT: &[u8; 16] = b"LDEV            ";
+const COMMAND_DEVICE: &[u8; 16] = b"COMMAND DEVICE  ";
 const REVISION: &[u8; 4] = b"0001";
 
 /// Which control unit it is. Serial numbers and designators of volumes come from this and the volume's
@@ -35,10 +36,10 @@ impl UnitIdentity {
     }
 
     /// Vendor, product and revision, as in the standard INQUIRY data.
-    pub(crate) fn names() -> [u8; 28] {
+    pub(crate) fn names(is_command_device: bool) -> [u8; 28] {
         let mut names = [0; 28];
         names[..8].copy_from_slice(VENDOR);
-        names[8..24].copy_from_slice(PRODUCT);
+        names[8..24].copy_from_slice(if is_command_device { COMMAND_DEVICE } else { PRODUCT });
         names[24..].copy_from_slice(REVISION);
         names
     }

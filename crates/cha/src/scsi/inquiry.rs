@@ -52,7 +52,7 @@ pub(crate) fn standard(device: u8, options: LuOptions) -> Vec<u8> {
     [bytes[2], bytes[3], bytes[4]] = [0x06, 0x12, 91];
     // 3PC; MULTIP; CMDQUE.
     [bytes[5], bytes[6], bytes[7]] = [0x08, 0x10, 0x02];
-    bytes[8..36].copy_from_slice(&UnitIdentity::names());
+    bytes[8..36].copy_from_slice(&UnitIdentity::names(options.command_device));
     for (no, version) in VERSIONS.into_iter().enumerate() {
         bytes[58 + 2 * no..60 + 2 * no].copy_from_slice(&version.to_be_bytes());
     }

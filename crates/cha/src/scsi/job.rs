@@ -30,6 +30,8 @@ impl Job {
     /// Carries the command out.
     pub(crate) async fn run(self) -> Done {
         let mut data = match self.operation.verb {
+            Verb::Read if self.options.command_device => return self.in_band_read().await,
+            Verb::Write if self.options.command_device => return self.in_band_write().await,
             Verb::Read => return self.read_blocks().await,
             Verb::Write => return self.write_blocks().await,
             Verb::WriteAtomic => return self.write_atomic().await,

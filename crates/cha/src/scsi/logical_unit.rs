@@ -8,6 +8,7 @@
 
 use super::attention::{Attention, Attentions};
 use super::cdb::Cdb;
+use super::command_device::Answers;
 use super::copy_results::CopyResults;
 use super::mode::Modes;
 use super::nexus::{Nexus, NexusId, Registrant};
@@ -63,6 +64,8 @@ pub(crate) struct State {
     pub(crate) registrations: Registrations,
     pub(crate) modes: Modes,
     pub(crate) sanitizing: Sanitizing,
+    /// Of a command device.
+    pub(crate) answers: Answers,
     /// A task changes what is kept, or has it kept.
     pub(crate) is_keeping: bool,
     /// Up to where changes of access were told.
@@ -87,6 +90,7 @@ impl LogicalUnit {
             registrations,
             modes: Modes { now: control, saved: control },
             sanitizing,
+            answers: Answers::default(),
             is_keeping: false,
             access_epoch,
         };
@@ -247,6 +251,10 @@ impl State {
         // EXTENDED COPY changes the volumes that it names, if it may.
         if operation.changes && operation.verb != Verb::ExtendedCopy {
             self.writable(options)?;
+            // What is written there is no data.
+            if options.command_device && operation.verb != Verb::Write {
+                return Err(Sense::new(SenseKey::DataProtect, Asc::WRITE_PROTECTED).into());
+            }
         }
         Ok(aborts)
     }

@@ -131,7 +131,8 @@ impl ScsiTask {
     }
 
     /// Whether the task goes on whatever becomes of its initiator, and of resets: SANITIZE does, once it
-    /// has begun. It may take long; a driver may hold it back in favour of others.
+    /// has begun, and a pair command in band. The former may take long; a driver may hold it back in
+    /// favour of others.
     pub fn outlives(&self) -> bool {
         matches!(&self.state, State::Slow { mailbox, .. } if mailbox.outlives())
     }
@@ -213,7 +214,7 @@ impl ScsiTask {
     ) -> Result<ScsiStep, Refused> {
         let (block, count) = cdb.extent();
         let blocks = extent(block, count)?;
-        if count == 0 {
+        if count == 0 || seen.options.command_device {
             return Ok(self.slowly(seen, cdb, nexus.clone(), operation, data));
         }
         self.state = State::Reading;
@@ -231,7 +232,7 @@ impl ScsiTask {
         let (block, count) = cdb.extent();
         extent(block, count)?;
         let whole = data.len() as u64 == count * BLOCK_BYTES as u64;
-        if count == 0 || !whole {
+        if count == 0 || !whole || seen.options.command_device {
             return Ok(self.slowly(seen, cdb, nexus.clone(), operation, data));
         }
         let ldev = seen.unit.ldev;

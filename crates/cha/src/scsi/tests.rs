@@ -5,6 +5,7 @@ mod bench;
 mod blocks;
 mod copy;
 mod fuzz;
+mod in_band;
 mod medium;
 mod operations;
 mod report;

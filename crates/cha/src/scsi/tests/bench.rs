@@ -175,6 +175,9 @@ impl Bench {
             | HostOp::Flush { ldev }
             | HostOp::Allocation { ldev, .. }
             | HostOp::Describe { ldev } => *ldev,
+            HostOp::Command(_) | HostOp::CreateAuto(_) => {
+                return HostReply::Outcome(crate::Outcome::Nothing { met: None });
+            }
             other => panic!("no SCSI command makes {other:?}"),
         };
         let Some(disk) = self.disks.get_mut(&ldev) else {

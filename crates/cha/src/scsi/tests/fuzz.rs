@@ -1,8 +1,9 @@
 //! No bytes of a CDB or of a parameter list make a command panic, go on for ever, or bring more data than
 //! they warrant.
 
-use super::bench::Bench;
-use crate::scsi::{DataLength, OPERATIONS, ScsiStep, expected_data, limits};
+use super::bench::{Bench, ldev};
+use crate::scsi::{DataLength, OPERATIONS, ScsiStep, expected_data, limits, request};
+use crate::{Command, CommandCode, LuOptions};
 use proptest::prelude::*;
 
 /// Steps that any command may take on the volumes of the bench.
@@ -61,7 +62,12 @@ fn any_data() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec((0..3_u16, 0..3_u16, any::<u16>(), 0..5000_u64, 0..5000_u64), 0..4);
     let copies = copies.prop_map(|segments| super::copy::list(1, &[1, 2, 5], &segments));
     let blocks = (0..5_usize, any::<u8>()).prop_map(|(blocks, byte)| vec![byte; blocks * 512]);
-    prop_oneof![sparse, copies, blocks]
+    let requests = (0..3_u64, any::<[u8; 8]>()).prop_map(|(sequence, bits)| {
+        let mut command = Command::new(CommandCode::Copy, ldev(1), ldev(2)).encode();
+        command[6..14].iter_mut().zip(bits).for_each(|(byte, bits)| *byte ^= bits & bits >> 3);
+        request(sequence, &command)
+    });
+    prop_oneof![sparse, copies, blocks, requests]
 }
 
 proptest! {
@@ -72,6 +78,8 @@ proptest! {
         commands in prop::collection::vec((any_cdb(), any_data(), 0..6_u8), 1..12),
     ) {
         let mut bench = Bench::new();
+        let options = LuOptions { command_device: true, ..LuOptions::default() };
+        bench.target.change_lu_map(|map| map.set_options(ldev(4), options));
         for (cdb, data, lun) in commands {
             run(&mut bench, &cdb, &data, lun);
         }
