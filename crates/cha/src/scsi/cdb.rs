@@ -40,6 +40,11 @@ impl Cdb {
         usize::from(self.len)
     }
 
+    /// All of it, the first bit highest.
+    pub(crate) fn bits(&self) -> u128 {
+        u128::from_be_bytes(self.bytes)
+    }
+
     pub(crate) fn opcode(&self) -> u8 {
         self.bytes[0]
     }

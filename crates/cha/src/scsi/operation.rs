@@ -205,6 +205,8 @@ pub struct Operation {
     /// RECOMMENDED COMMAND TIMEOUT, in seconds.
     pub timeout_s: u32,
     pub(crate) verb: Verb,
+    /// The bits of a CDB that may be set, the first of its bits highest.
+    pub(crate) looked_at: u128,
 }
 
 impl Operation {
@@ -221,14 +223,25 @@ impl Operation {
 
     /// The first bit of a CDB that must be zero and is not: its byte, and the bit.
     pub(crate) fn reserved_bit(&self, cdb: &Cdb) -> Option<(u16, u8)> {
-        let looked_at = |at: usize| match (at, self.action) {
-            (0, _) => 0xFF,
-            (1, Some(_)) => self.usage.bits[1] | 0x1F,
-            _ => self.usage.bits[at],
-        };
-        (0..self.cdb_bytes()).find_map(|at| {
-            let wrong = cdb.byte(at) & !looked_at(at);
-            (wrong != 0).then(|| (at as u16, 7 - wrong.leading_zeros() as u8))
-        })
+        // The first bit of the CDB is the highest of the number.
+        let wrong = cdb.bits() & !self.looked_at;
+        let first = wrong.leading_zeros() as u16;
+        (wrong != 0).then_some((first / 8, 7 - (first % 8) as u8))
+    }
+
+    /// What [`Self::looked_at`] is to be: the usage, the operation code and service action as a whole, and
+    /// whatever lies behind the CDB.
+    pub(crate) const fn all_looked_at(&self) -> u128 {
+        let mut bits = self.usage.bits;
+        bits[0] = 0xFF;
+        if self.action.is_some() {
+            bits[1] |= 0x1F;
+        }
+        let mut at = self.usage.len as usize;
+        while at < CDB_BYTES_MAX {
+            bits[at] = 0xFF;
+            at += 1;
+        }
+        u128::from_be_bytes(bits)
     }
 }

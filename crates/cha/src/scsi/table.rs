@@ -6,7 +6,7 @@ use super::operation::{Conflict, DataRule, Has, Operation, Usage, Verb, When};
 /// What most commands have; the rows say what is different.
 const fn row(opcode: u8, name: &'static str, verb: Verb, mut usage: Usage) -> Operation {
     usage.bits[0] = opcode;
-    Operation {
+    let mut row = Operation {
         opcode,
         action: None,
         name,
@@ -18,13 +18,17 @@ const fn row(opcode: u8, name: &'static str, verb: Verb, mut usage: Usage) -> Op
         has: Has::All,
         timeout_s: 30,
         verb,
-    }
+        looked_at: 0,
+    };
+    row.looked_at = row.all_looked_at();
+    row
 }
 
 /// One of the service actions of an operation code.
 const fn action(mut row: Operation, action: u8) -> Operation {
     row.action = Some(action);
     row.usage.bits[1] |= action;
+    row.looked_at = row.all_looked_at();
     row
 }
 
@@ -148,7 +152,11 @@ const fn report_usage() -> Usage {
 /// let write = OPERATIONS.iter().find(|op| op.name == "WRITE(10)").unwrap();
 /// assert_eq!((write.opcode, write.cdb_bytes(), write.changes), (0x2A, 10, true));
 /// ```
-pub static OPERATIONS: &[Operation] = &[
+pub static OPERATIONS: &[Operation] = &ROWS;
+
+const OPERATIONS_COUNT: usize = ROWS.len();
+
+static ROWS: [Operation; 64] = [
     when(
         row(0x00, "TEST UNIT READY", Verb::TestUnitReady, flags(6, 0)),
         When::Ready,
@@ -427,9 +435,20 @@ pub(crate) fn find(cdb: &Cdb) -> Found {
     lookup(cdb.opcode(), cdb.action())
 }
 
+/// Where the rows of each operation code begin.
+static FIRST_ROW: [u8; 256] = {
+    let mut first = [OPERATIONS_COUNT as u8; 256];
+    let mut no = OPERATIONS_COUNT;
+    while no > 0 {
+        no -= 1;
+        first[OPERATIONS[no].opcode as usize] = no as u8;
+    }
+    first
+};
+
 /// Finds a command by its operation code and, if that has service actions, one of those.
 pub(crate) fn lookup(opcode: u8, action: u8) -> Found {
-    let from = OPERATIONS.partition_point(|row| row.opcode < opcode);
+    let from = usize::from(FIRST_ROW[usize::from(opcode)]);
     let rows = OPERATIONS[from..].iter().take_while(|row| row.opcode == opcode);
     let mut known = Found::NoOpcode;
     for row in rows {
