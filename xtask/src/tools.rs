@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("nbdsh", "python3-libnbd"),
     ("nbdkit", "nbdkit"),
     ("fio", "fio"),
+    ("openssl", "openssl"),
     ("mke2fs", "e2fsprogs"),
     ("e2fsck", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),

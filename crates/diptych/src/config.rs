@@ -5,7 +5,7 @@
 
 use crate::offline::TRACK_BYTES;
 use crate::size::parse_size;
-use diptych::rt::net::{Address, AddressError, NetLimits};
+use diptych::rt::net::{Address, AddressError, NetLimits, TlsConfig, TlsError};
 use diptych::unit::{Durability, UnitConfig};
 use serde::{Deserialize, Deserializer, de};
 use std::fs;
@@ -31,6 +31,8 @@ pub(crate) enum ConfigError {
     Toml { path: PathBuf, source: Box<toml::de::Error> },
     #[error("{}: {section}.listen: {source}", path.display())]
     Address { path: PathBuf, section: &'static str, source: AddressError },
+    #[error("{}: nbd.tls: {source}", path.display())]
+    Tls { path: PathBuf, source: TlsError },
     #[error("{}: cache.size is {bytes} bytes, it has to be at least {least_bytes}", path.display())]
     CacheTooSmall { path: PathBuf, bytes: u64, least_bytes: u64 },
     #[error("{}: limits.{setting} may not be 0", path.display())]
@@ -51,11 +53,22 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct Nbd {
     listen: Vec<String>,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_authority: Option<PathBuf>,
+    #[serde(default)]
+    required: bool,
 }
 
 impl Default for Nbd {
     fn default() -> Self {
-        Self { listen: vec!["127.0.0.1:10809".to_owned()] }
+        Self { listen: vec!["127.0.0.1:10809".to_owned()], tls: None }
     }
 }
 
@@ -133,6 +146,8 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 pub(crate) struct Config {
     /// Where NBD is served.
     pub(crate) nbd: Vec<Address>,
+    /// How NBD is encrypted, and whether it has to be.
+    pub(crate) nbd_tls: Option<(TlsConfig, bool)>,
     /// Limits of connections, for each protocol.
     pub(crate) limits: NetLimits,
     cache_bytes: u64,
@@ -167,6 +182,7 @@ impl Config {
         }
         Ok(Self {
             nbd: addresses("nbd", &file.nbd.listen)?,
+            nbd_tls: file.nbd.tls.map(|tls| tls.load(&path())).transpose()?,
             limits: file.limits.checked(&path())?,
             cache_bytes: bytes,
             durability: match file.log.durability {
@@ -188,6 +204,17 @@ fn within(file: &Path, address: Address) -> Address {
     match (address, file.parent()) {
         (Address::Unix(path), Some(dir)) => Address::Unix(dir.join(path)),
         (address, _) => address,
+    }
+}
+
+impl Tls {
+    /// Paths are of the directory of this file.
+    fn load(&self, file: &Path) -> Result<(TlsConfig, bool), ConfigError> {
+        let within = |path: &PathBuf| file.parent().unwrap_or(Path::new("")).join(path);
+        let authority = self.client_authority.as_ref().map(within);
+        TlsConfig::load(&within(&self.certificate), &within(&self.key), authority.as_deref())
+            .map(|config| (config, self.required))
+            .map_err(|source| ConfigError::Tls { path: file.to_owned(), source })
     }
 }
 

@@ -134,10 +134,15 @@ fn tell_recovered(dir: &UnitDir, recovered: &Recovered) {
 
 fn serve(args: &ServeArgs, config: &Config, rt: &Rt, signals: &Signals) -> Result<(), ServeError> {
     let addresses = args.addresses.nbd(config);
-    for address in addresses.iter().filter(|address| !address.is_local()) {
+    let mut service = NbdService::new(rt.clone());
+    let is_open = !matches!(config.nbd_tls, Some((_, true)));
+    if let Some((tls, required)) = &config.nbd_tls {
+        service = service.with_tls(tls.clone(), *required);
+    }
+    for address in addresses.iter().filter(|address| is_open && !address.is_local()) {
         warn!(%address, "NBD has no passwords: whoever reaches this address has the volumes");
     }
-    let mut nbd = Server::listen(&addresses, config.limits, NbdService::new(rt.clone()))?;
+    let mut nbd = Server::listen(&addresses, config.limits, service)?;
     let mut ready = Ready::default();
     for volume in rt.unit().volumes() {
         ready.extend(nbd.addresses().map(|at| diptych::nbd::export_uri(at, volume.ldev)));

@@ -28,6 +28,9 @@ pub enum NbdError {
     /// The volume is gone since the client chose it, or too many have it open.
     #[error("the volume cannot be attached: {0}")]
     Gone(#[source] UnitError),
+    /// The client does not encrypt, and asked by an option that has no answer for that.
+    #[error("the client asked for an export and did not encrypt")]
+    NotEncrypted,
     /// An option or a payload is longer than any may be.
     #[error("{bytes} bytes announced, at most {most} may come")]
     TooLong {

@@ -1,10 +1,10 @@
 //! The handshake: from the first magic number to the volume that the client chose.
 
-use crate::NbdError;
 use crate::context::{CONTEXTS_MAX, Context};
 use crate::export::Export;
 use crate::option::{self, Bad, ContextRequest, InfoRequest, OPTION_BYTES_MAX, Reply, reply};
 use crate::request::PAYLOAD_BYTES_MAX;
+use crate::{NbdError, NbdService};
 use diptych_format::LdevId;
 use diptych_rt::Rt;
 use diptych_rt::net::{Connection, Part};
@@ -39,7 +39,10 @@ enum Next {
 }
 
 /// Negotiates with the client; `None` if it went away or gave up.
-pub(crate) fn negotiate(rt: &Rt, connection: &mut Connection) -> Result<Option<Agreed>, NbdError> {
+pub(crate) fn negotiate(
+    service: &NbdService,
+    connection: &mut Connection,
+) -> Result<Option<Agreed>, NbdError> {
     let mut hello = [0; 18];
     hello[..8].copy_from_slice(&INIT_MAGIC.to_be_bytes());
     hello[8..16].copy_from_slice(&OPTION_MAGIC.to_be_bytes());
@@ -51,8 +54,16 @@ pub(crate) fn negotiate(rt: &Rt, connection: &mut Connection) -> Result<Option<A
         return Err(NbdError::Flags { flags });
     }
     let no_zeroes = flags & FLAG_NO_ZEROES != 0;
-    let mut haggling =
-        Haggling { rt, connection, no_zeroes, structured: false, extended: false, contexts: None };
+    let mut haggling = Haggling {
+        service,
+        rt: &service.rt,
+        encrypted: false,
+        connection,
+        no_zeroes,
+        structured: false,
+        extended: false,
+        contexts: None,
+    };
     for _ in 0..OPTIONS_MAX {
         match haggling.option()? {
             Next::Option => haggling.connection.drain()?,
@@ -71,7 +82,9 @@ pub(crate) fn negotiate(rt: &Rt, connection: &mut Connection) -> Result<Option<A
 }
 
 struct Haggling<'a> {
+    service: &'a NbdService,
     rt: &'a Rt,
+    encrypted: bool,
     connection: &'a mut Connection,
     no_zeroes: bool,
     structured: bool,
@@ -99,6 +112,13 @@ impl Haggling<'_> {
         if self.connection.is_stopping() && option != option::EXPORT_NAME {
             return Ok(self.answer(option, Reply::ErrShutdown, b"the control unit is stopping"));
         }
+        if self.service.requires_tls() && !self.encrypted {
+            match option {
+                option::STARTTLS | option::ABORT => {}
+                option::EXPORT_NAME => return Err(NbdError::NotEncrypted),
+                _ => return Ok(self.answer(option, Reply::ErrTlsReqd, b"first STARTTLS")),
+            }
+        }
         match option {
             option::EXPORT_NAME => self.export_name(&data),
             option::ABORT => {
@@ -122,7 +142,7 @@ impl Haggling<'_> {
             option::LIST_META_CONTEXT | option::SET_META_CONTEXT => {
                 Ok(self.contexts(option, &data))
             }
-            option::STARTTLS => Ok(self.answer(option, Reply::ErrUnsup, b"there is no TLS here")),
+            option::STARTTLS => self.start_tls(&data),
             _ => Ok(self.answer(option, Reply::ErrUnsup, b"there is no such option")),
         }
     }
@@ -130,6 +150,24 @@ impl Haggling<'_> {
     fn answer(&self, option: u32, kind: Reply, data: &[u8]) -> Next {
         reply(self.connection, option, kind, data);
         Next::Option
+    }
+
+    /// Encrypts from here on, if this server does. What was agreed before does not hold any more.
+    fn start_tls(&mut self, data: &[u8]) -> Result<Next, NbdError> {
+        let option = option::STARTTLS;
+        if !data.is_empty() || self.encrypted {
+            return Ok(self.answer(option, Reply::ErrInvalid, b"no data, and only once"));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.service.tls {
+            reply(self.connection, option, Reply::Ack, &[]);
+            self.connection.drain()?;
+            self.connection.start_tls(&tls.config)?;
+            (self.encrypted, self.structured, self.extended) = (true, false, false);
+            self.contexts = None;
+            return Ok(Next::Option);
+        }
+        Ok(self.answer(option, Reply::ErrUnsup, b"there is no TLS here"))
     }
 
     fn too_long(&mut self, option: u32, length: u32) -> Result<Next, NbdError> {

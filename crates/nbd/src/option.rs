@@ -37,6 +37,7 @@ pub(crate) enum Reply {
     MetaContext = 4,
     ErrUnsup = 1 << 31 | 1,
     ErrInvalid = 1 << 31 | 3,
+    ErrTlsReqd = 1 << 31 | 5,
     ErrUnknown = 1 << 31 | 6,
     ErrShutdown = 1 << 31 | 7,
     ErrTooBig = 1 << 31 | 9,

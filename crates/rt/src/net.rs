@@ -34,6 +34,8 @@ mod outbox;
 mod parts;
 mod server;
 mod socket;
+#[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+mod tls;
 mod wire;
 
 pub use address::{Address, AddressError};
@@ -42,4 +44,6 @@ pub use error::NetError;
 pub use limits::NetLimits;
 pub use parts::Part;
 pub use server::{Server, Service};
+#[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+pub use tls::{TlsConfig, TlsError};
 pub use wire::Wire;

@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("nbdcopy_over_four_connections", &["nbdcopy"], nbdcopy_over_four_connections),
     ("nbdsh_is_told_what_is_wrong", &["nbdsh"], nbdsh_is_told_what_is_wrong),
     ("fio_verifies_its_writes", &["fio"], fio_verifies_its_writes),
+    ("who_has_to_encrypt_does", &["nbdinfo", "nbdcopy", "openssl"], who_has_to_encrypt_does),
 ];
 
 const MIB: usize = 1 << 20;
@@ -213,5 +214,70 @@ fn fio_verifies_its_writes() {
         "--output-format=terse",
     ];
     run("fio", job.iter().chain(&bounds).copied().chain([uri.as_str()]));
+    assert_eq!(served.stop(), 0);
+}
+
+fn who_has_to_encrypt_does() {
+    let array = Array::new(64);
+    // An authority, and what it has signed: for the server, and for one client of two.
+    let pki = array.file("pki");
+    std::fs::create_dir(&pki).expect("a directory");
+    let at = |name: &str| pki.join(name).to_str().expect("a name").to_owned();
+    let certificate = |name: &str, subject: &str, authority: Option<&str>| {
+        let (key, out) = (at(&format!("{name}-key.pem")), at(&format!("{name}-cert.pem")));
+        let make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+        let about = ["-nodes", "-days", "2", "-subj", subject, "-keyout", &key, "-out", &out];
+        let mut args = [&make[..], &about].concat();
+        let by =
+            authority.map(|name| [at(&format!("{name}-cert.pem")), at(&format!("{name}-key.pem"))]);
+        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+        match &by {
+            Some([cert, key]) => args.extend([
+                "-CA",
+                cert,
+                "-CAkey",
+                key,
+                "-addext",
+                names,
+                "-addext",
+                "basicConstraints=CA:FALSE",
+            ]),
+            None => args.extend(["-addext", "keyUsage=keyCertSign"]),
+        }
+        run("openssl", args);
+    };
+    certificate("ca", "/CN=authority", None);
+    certificate("server", "/CN=localhost", Some("ca"));
+    certificate("client", "/CN=client", Some("ca"));
+    let settings = format!(
+        "[nbd.tls]\ncertificate = {:?}\nkey = {:?}\nclient-authority = {:?}\nrequired = true\n",
+        at("server-cert.pem"),
+        at("server-key.pem"),
+        at("ca-cert.pem")
+    );
+    std::fs::write(array.dir().join("diptych.toml"), settings).expect("a file");
+    let served = array.serve();
+
+    let plain = served.tcp("00:00");
+    let (status, _, said) = ran("nbdinfo", [plain]);
+    assert!(!status.success(), "{said}");
+    let encrypted = |with: &Path| {
+        let uri = plain.replace("nbd://", "nbds://");
+        format!("{uri}?tls-certificates={}", with.display())
+    };
+    let info = run("nbdinfo", ["--json", &encrypted(&pki)]);
+    let info: Value = serde_json::from_str(&info).expect(&info);
+    assert_eq!(info["TLS"], true, "{info}");
+    let (image, out) = (image(&array, 9), array.file("out"));
+    run("nbdcopy", ["--flush", text(&image), &encrypted(&pki)]);
+    run("nbdcopy", [&encrypted(&pki), text(&out)]);
+    assert!(std::fs::read(&out).expect("a file") == std::fs::read(&image).expect("a file"));
+
+    // Without a certificate of its own a client is not let in.
+    let bare = array.file("bare");
+    std::fs::create_dir(&bare).expect("a directory");
+    std::fs::copy(at("ca-cert.pem"), bare.join("ca-cert.pem")).expect("a file");
+    let (status, _, said) = ran("nbdinfo", [encrypted(&bare)]);
+    assert!(!status.success(), "{said}");
     assert_eq!(served.stop(), 0);
 }

@@ -61,6 +61,11 @@ impl Connection {
         Self::new(Outbox::new(wire, limits), limits, stopping, local, peer)
     }
 
+    /// Says farewell, where the wire has a word for it.
+    pub(super) fn finish(&self) {
+        self.outbox.wire().finish();
+    }
+
     /// Ends the connection at once: nothing more is sent, and nobody waits for it.
     pub fn end(&self) {
         self.outbox.end();
@@ -142,6 +147,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Encrypts everything from here on. What was sent before has to be [drained](Self::drain).
+    ///
+    /// # Errors
+    ///
+    /// If the peer has sent more already, which nobody may believe, or it is encrypted already.
+    #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+    pub fn start_tls(&mut self, config: &super::TlsConfig) -> Result<(), NetError> {
+        if !self.inbox.available().is_empty() {
+            return Err(NetError::Io(io::ErrorKind::InvalidData.into()));
+        }
+        self.outbox.wire().start_tls(config).map_err(NetError::Io)
+    }
+
     /// Sends these parts, at the latest when nothing is left of what was received.
     pub fn send<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>) {
         self.outbox.push(parts, None);
@@ -214,6 +232,7 @@ impl Waits<'_> {
                     return Ok(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waited(within)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.in_time()?,
                 Err(error) => return Err(self.outbox.failure().unwrap_or(NetError::Io(error))),
             }
         }
@@ -227,6 +246,14 @@ impl Waits<'_> {
             (None, _) if within => Err(NetError::Stalled),
             (None, Some(idle)) if self.heard_at.elapsed() >= idle => Err(NetError::Idle),
             (None, _) => Ok(()),
+        }
+    }
+
+    /// Something came and there is nothing to take yet: whether there is time for more.
+    fn in_time(&self) -> Result<(), NetError> {
+        match self.negotiation_until {
+            Some(until) if Instant::now() >= *until => Err(NetError::Late),
+            _ => Ok(()),
         }
     }
 

@@ -253,6 +253,9 @@ fn serve<S: Service>(service: &S, connection: &mut Connection) {
     debug!(protocol = S::NAME, peer = connection.peer(), "connected");
     let served = service.serve(connection);
     let drained = connection.drain().map_err(S::Error::from);
+    if drained.is_ok() {
+        connection.finish();
+    }
     match served.and(drained) {
         Ok(()) => debug!(protocol = S::NAME, peer = connection.peer(), "disconnected"),
         Err(error) => {

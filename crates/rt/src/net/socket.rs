@@ -70,15 +70,34 @@ impl Listener {
     }
 }
 
-/// The plain wire.
+/// The wire of a connection: plain, until TLS is started.
 #[derive(Debug)]
-pub(super) struct Socket(OwnedFd);
+pub(super) struct Socket {
+    fd: OwnedFd,
+    #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+    tls: std::sync::OnceLock<super::tls::Tls>,
+}
 
 impl Socket {
     /// A connected socket whose peer may take nothing for so long.
     pub(super) fn new(fd: OwnedFd, stalled: Duration) -> io::Result<Self> {
         sockopt::set_socket_timeout(&fd, Timeout::Send, Some(stalled))?;
-        Ok(Self(fd))
+        Ok(Self {
+            fd,
+            #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+            tls: std::sync::OnceLock::new(),
+        })
+    }
+
+    fn receive_plain(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        debug_assert!(!into.spare_capacity_mut().is_empty());
+        retry(|| recv(&self.fd, spare_capacity(into), RecvFlags::empty()).map(|(bytes, _)| bytes))
+    }
+
+    fn send_plain(&self, parts: &[IoSlice<'_>], wait: bool) -> io::Result<usize> {
+        let flags = if wait { SendFlags::empty() } else { SendFlags::DONTWAIT };
+        let flags = flags | SendFlags::NOSIGNAL;
+        retry(|| sendmsg(&self.fd, parts, &mut SendAncillaryBuffer::default(), flags))
     }
 }
 
@@ -94,18 +113,39 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<T> {
 
 impl Wire for Socket {
     fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
-        debug_assert!(!into.spare_capacity_mut().is_empty());
-        retry(|| recv(&self.0, spare_capacity(into), RecvFlags::empty()).map(|(bytes, _)| bytes))
+        #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+        if let Some(tls) = self.tls.get() {
+            // What the session answers is short: the peer takes it, or has stalled.
+            let send = |bytes: &[u8]| self.send_plain(&[IoSlice::new(bytes)], true);
+            return tls.receive(into, |records| self.receive_plain(records), send);
+        }
+        self.receive_plain(into)
     }
 
     fn send(&self, parts: &[IoSlice<'_>], wait: bool) -> io::Result<usize> {
-        let flags = if wait { SendFlags::empty() } else { SendFlags::DONTWAIT };
-        let flags = flags | SendFlags::NOSIGNAL;
-        retry(|| sendmsg(&self.0, parts, &mut SendAncillaryBuffer::default(), flags))
+        #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+        if let Some(tls) = self.tls.get() {
+            return tls.send(parts, |bytes| self.send_plain(&[IoSlice::new(bytes)], wait));
+        }
+        self.send_plain(parts, wait)
+    }
+
+    #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+    fn start_tls(&self, config: &super::TlsConfig) -> io::Result<()> {
+        let tls = super::tls::Tls::new(config)?;
+        self.tls.set(tls).map_err(|_| io::ErrorKind::AlreadyExists.into())
+    }
+
+    #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+    fn finish(&self) {
+        if let Some(tls) = self.tls.get() {
+            // The peer may have gone.
+            let _ = tls.finish(|bytes| self.send_plain(&[IoSlice::new(bytes)], false));
+        }
     }
 
     fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
-        Ok(sockopt::set_socket_timeout(&self.0, Timeout::Recv, patience)?)
+        Ok(sockopt::set_socket_timeout(&self.fd, Timeout::Recv, patience)?)
     }
 
     fn end(&self, receiving: bool, sending: bool) {
@@ -116,6 +156,6 @@ impl Wire for Socket {
             (false, false) => return,
         };
         // The peer may have ended it before.
-        let _ = shutdown(&self.0, how);
+        let _ = shutdown(&self.fd, how);
     }
 }

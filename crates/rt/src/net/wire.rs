@@ -13,7 +13,8 @@ pub trait Wire: Send + Sync {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing came within the
-    /// [time to wait](Self::set_patience); else what the socket says.
+    /// [time to wait](Self::set_patience); [`Interrupted`](io::ErrorKind::Interrupted) if it is to be
+    /// tried again, and time may have passed; else what the socket says.
     fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Sends some of these bytes, and returns how many. With `wait` it waits until it can send at least
@@ -30,6 +31,20 @@ pub trait Wire: Send + Sync {
     ///
     /// If the socket does not take it.
     fn set_patience(&self, patience: Option<Duration>) -> io::Result<()>;
+
+    /// From here on everything is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be done on this wire, or is done already.
+    #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
+    fn start_tls(&self, config: &super::TlsConfig) -> io::Result<()> {
+        let _ = config;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Says farewell, if the wire has a word for it. Nothing more is sent.
+    fn finish(&self) {}
 
     /// Ends one direction, or both: who waits there waits no more. What was received before can still
     /// be taken.
