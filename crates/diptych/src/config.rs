@@ -44,6 +44,7 @@ pub(crate) enum ConfigError {
 #[serde(default, deny_unknown_fields)]
 struct File {
     nbd: Nbd,
+    http: Http,
     cache: Cache,
     log: Log,
     limits: Limits,
@@ -70,6 +71,12 @@ impl Default for Nbd {
     fn default() -> Self {
         Self { listen: vec!["127.0.0.1:10809".to_owned()], tls: None }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Http {
+    listen: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +155,8 @@ pub(crate) struct Config {
     pub(crate) nbd: Vec<Address>,
     /// How NBD is encrypted, and whether it has to be.
     pub(crate) nbd_tls: Option<(TlsConfig, bool)>,
+    /// Where HTTP is served, beside the socket in the unit directory.
+    pub(crate) http: Vec<Address>,
     /// Limits of connections, for each protocol.
     pub(crate) limits: NetLimits,
     cache_bytes: u64,
@@ -183,6 +192,7 @@ impl Config {
         Ok(Self {
             nbd: addresses("nbd", &file.nbd.listen)?,
             nbd_tls: file.nbd.tls.map(|tls| tls.load(&path())).transpose()?,
+            http: addresses("http", &file.http.listen)?,
             limits: file.limits.checked(&path())?,
             cache_bytes: bytes,
             durability: match file.log.durability {
@@ -292,6 +302,7 @@ mod tests {
         }
         check("[nbd]\nlisten = [\"localhost\"]", "nbd.listen: \"localhost\" is no address");
         check("[nbd]\nport = 3", "unknown field `port`, expected `listen`");
+        check("[http]\nlisten = [\"8080\"]", "http.listen: \"8080\" is no address");
         check("[ndb]\n", "unknown field `ndb`");
         check("[cache]\nsize = \"1MB\"", "a size is a number of bytes");
         check("[cache]\nsize = \"1MiB\"", "cache.size is 1048576 bytes");

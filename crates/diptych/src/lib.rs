@@ -12,7 +12,7 @@
 //!
 //! ```text
 //!   hosts ──────────────┐
-//!   L6  nbd             │  one protocol each
+//!   L6  nbd  rest       │  one protocol each
 //!   L5  rt              │  threads, wall clock: turns the crank of the jobs
 //!   L4  unit            │  control unit 102: commands, copy (Figs. 5, 6), change (Fig. 9)
 //!   L3  cha  dka        └▶ channel adapter 109 (Fig. 7), disk adapter 108 (Fig. 10A)
@@ -36,6 +36,7 @@
 //! | [`rt`](mod@rt) | the control unit on threads |
 //! | [`sim`](mod@sim) | the control unit in virtual time |
 //! | [`nbd`](mod@nbd) | volumes as network block devices |
+//! | [`rest`](mod@rest) | a running control unit over HTTP, and a client of it |
 //!
 //! Invariants:
 //! - This crate adds nothing to the layers: no type, no function, no state.
@@ -93,6 +94,7 @@ pub use diptych_drr as drr;
 pub use diptych_format as format;
 pub use diptych_log as log;
 pub use diptych_nbd as nbd;
+pub use diptych_rest as rest;
 pub use diptych_rt as rt;
 pub use diptych_shared as shared;
 pub use diptych_sim as sim;

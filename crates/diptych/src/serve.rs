@@ -4,6 +4,7 @@
 //! Everything else goes to stderr.
 
 mod addresses;
+mod control;
 mod signals;
 mod tracing_to;
 
@@ -12,6 +13,7 @@ use crate::offline::is_damage;
 use addresses::{AddressArgs, Ready};
 use diptych::cha::{HostOp, HostReply};
 use diptych::nbd::NbdService;
+use diptych::rest::RestError;
 use diptych::rt::net::{NetError, Server};
 use diptych::rt::{OpenedUnit, Rt, RtConfig, RtError, UnitDir, UnitDirError};
 use diptych::unit::{Recovered, Utc};
@@ -69,6 +71,8 @@ pub(crate) enum ServeError {
     Rt(#[from] RtError),
     #[error(transparent)]
     Net(#[from] NetError),
+    #[error(transparent)]
+    Rest(#[from] RestError),
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
     #[error("cannot say where to attach: {0}")]
@@ -107,7 +111,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, ServeError> {
     let OpenedUnit { dir, unit, plant, recovered } = dir.recover(unit_config)?;
     tell_recovered(&dir, &recovered);
     let rt = Rt::start(unit, plant, RtConfig::default())?;
-    let served = serve(args, &config, &rt, &signals);
+    let served = serve(args, &config, &dir, &rt, &signals);
     rt.stop();
     // Only now may another process have it.
     drop(dir);
@@ -132,7 +136,13 @@ fn tell_recovered(dir: &UnitDir, recovered: &Recovered) {
     }
 }
 
-fn serve(args: &ServeArgs, config: &Config, rt: &Rt, signals: &Signals) -> Result<(), ServeError> {
+fn serve(
+    args: &ServeArgs,
+    config: &Config,
+    dir: &UnitDir,
+    rt: &Rt,
+    signals: &Signals,
+) -> Result<(), ServeError> {
     let addresses = args.addresses.nbd(config);
     let mut service = NbdService::new(rt.clone());
     let is_open = !matches!(config.nbd_tls, Some((_, true)));
@@ -143,13 +153,16 @@ fn serve(args: &ServeArgs, config: &Config, rt: &Rt, signals: &Signals) -> Resul
         warn!(%address, "NBD has no passwords: whoever reaches this address has the volumes");
     }
     let mut nbd = Server::listen(&addresses, config.limits, service)?;
+    let mut http = control::listen(args.addresses.http(config), dir, rt)?;
     let mut ready = Ready::default();
+    ready.extend(http.urls());
     for volume in rt.unit().volumes() {
         ready.extend(nbd.addresses().map(|at| diptych::nbd::export_uri(at, volume.ldev)));
     }
     ready.say(args.addresses.ready_file.as_deref())?;
     let ended = wait(rt, signals);
     // From here on nothing new comes, and what has come is answered.
+    http.stop();
     nbd.stop();
     ended?;
     flush(rt)?;

@@ -4,7 +4,7 @@ use crate::task::Task;
 use crate::worker::{Engine, Upto};
 use crate::{Clock, RtError, completion};
 use diptych_cha::{HostOp, HostReply};
-use diptych_format::Time;
+use diptych_format::{Time, Wakes};
 use diptych_sync::{Arc, Mutex, thread};
 use diptych_unit::Unit;
 use std::fmt;
@@ -148,6 +148,12 @@ impl Rt {
     /// [`Unit::add_schedule`] does: nobody else tells the driver.
     pub fn ask_due(&self) {
         self.engine.start_due();
+    }
+
+    /// Wakes the jobs that a call of the unit has named, as [`Unit::remove_volume`] does, and asks what is
+    /// due.
+    pub fn wake(&self, wakes: Wakes) {
+        self.engine.pass_on(wakes, true);
     }
 
     /// Waits until the workers have nothing to do and nothing is due, or the driver has stopped. With

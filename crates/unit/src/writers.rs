@@ -1,10 +1,11 @@
 //! Who has which volume open for writing: such a volume is in use, and becomes no secondary.
 
+use crate::commands::in_use;
 use crate::core::Core;
 use crate::{Unit, UnitError};
 use diptych_cha::AccessBoard;
-use diptych_format::{BackingId, LdevId};
-use diptych_shared::{SharedError, Volume};
+use diptych_format::{BackingId, LdevId, Time};
+use diptych_shared::{FamilyState, SharedError, Volume};
 use diptych_sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,6 +83,17 @@ impl Unit {
             core.writers.open(volume)
         })??;
         Ok(WriterGuard { core, ldev, first_backing })
+    }
+
+    /// Whether a host uses the volume: somebody has it open for writing, or it was written less than
+    /// [`UnitConfig::in_use_ns`](crate::UnitConfig::in_use_ns) ago. `false` for what is no volume.
+    pub fn is_in_use(&self, ldev: LdevId, now: Time) -> bool {
+        let core = self.core();
+        let look = |family: &mut FamilyState| {
+            let used = |volume| in_use(volume, &core.writers, core.config.in_use_ns, now);
+            family.volume(ldev).is_some_and(used)
+        };
+        core.shared.with_family(ldev, look).unwrap_or(false)
     }
 
     /// Whose access has changed, for the channel adapters: counted at the moment of the change.

@@ -14,6 +14,11 @@ pub(crate) struct AddressArgs {
     #[arg(long, value_name = "ADDRESS")]
     nbd: Vec<Address>,
 
+    /// Serve HTTP here instead of where diptych.toml says, and on control.sock in the unit directory as
+    /// always: IP:PORT or unix:PATH; again for more
+    #[arg(long, value_name = "ADDRESS")]
+    http: Vec<Address>,
+
     /// Take any free ports instead of those that diptych.toml says
     #[arg(long)]
     free_ports: bool,
@@ -27,6 +32,11 @@ impl AddressArgs {
     /// Where to serve NBD.
     pub(super) fn nbd(&self, config: &Config) -> Vec<Address> {
         self.chosen(&self.nbd, &config.nbd)
+    }
+
+    /// Where to serve HTTP, beside the socket in the unit directory.
+    pub(super) fn http(&self, config: &Config) -> Vec<Address> {
+        self.chosen(&self.http, &config.http)
     }
 
     fn chosen(&self, asked: &[Address], usual: &[Address]) -> Vec<Address> {

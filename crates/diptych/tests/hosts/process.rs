@@ -25,13 +25,15 @@ fn it_says_where_to_attach_and_stops() {
     let array = Array::new(16);
     let ready = array.file("ready");
     let served = array.serve();
-    assert_eq!(served.uris.len(), 8, "{:?}", served.uris);
-    assert!(served.uris.iter().all(|uri| uri.starts_with("nbd") && uri.contains("00:0")));
+    let (nbd, control): (Vec<_>, Vec<_>) =
+        served.uris.iter().partition(|uri| uri.starts_with("nbd") && uri.contains("00:0"));
+    assert_eq!(nbd.len(), 8, "{:?}", served.uris);
+    assert_eq!(control, [&format!("unix:{}/control.sock", array.dir().display())]);
     let since = Instant::now();
     let log = array.file("serve.log");
     assert_eq!(served.stop(), 0, "{}", std::fs::read_to_string(&log).expect("its log"));
     assert!(since.elapsed() < Duration::from_secs(10));
-    assert!(!array.file("nbd.sock").exists());
+    assert!(!array.file("nbd.sock").exists() && !array.dir().join("control.sock").exists());
     let said = std::fs::read_to_string(log).expect("its log");
     assert!(said.contains("stopped: everything is flushed"), "{said}");
     assert!(!ready.exists());
@@ -67,6 +69,7 @@ fn mistakes_are_told() {
     check("[nbd]\nport = 10809\n", &[], "unknown field `port`");
     check("[nbd]\nlisten = [\"somewhere\"]\n", &[], "\"somewhere\" is no address");
     check("", &["--nbd", "192.0.2.1:1"], "cannot listen on 192.0.2.1:1");
+    check("", &["--http", "192.0.2.1:1"], "cannot listen on 192.0.2.1:1");
     check("", &["--nbd", "nowhere"], "is no address");
     check("", &["--log-level", "lo=ud=er"], "invalid");
     let (code, said) = diptych(&["serve", array.file("nothing").to_str().expect("a name")]);
