@@ -1,8 +1,9 @@
 //! The `diptych` program.
 //!
-//! Exit codes: 0 all went well, 1 the unit did something wrong, 2 the input or the environment did
-//! not allow it. Results go to stdout; progress, errors and what is traced to stderr.
+//! Exit codes: 0 all went well, 1 the unit did something wrong or refused, 2 the input or the environment
+//! did not allow it, 3 waited too long. Results go to stdout; progress, errors and what is traced to stderr.
 
+mod cli;
 mod config;
 mod demo;
 mod init;
@@ -31,6 +32,12 @@ enum What {
     Serve(serve::ServeArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    Status(cli::StatusArgs),
+    Ldev(cli::LdevArgs),
+    Pair(cli::PairArgs),
+    Group(cli::GroupArgs),
+    Schedule(cli::ScheduleArgs),
+    Completions(cli::CompletionsArgs),
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
 }
@@ -67,6 +74,12 @@ fn main() -> ExitCode {
         What::Serve(args) => serve::run(&args).map_err(Failure::from),
         What::Show(args) => show::run(&args).map_err(Failure::from),
         What::Verify(args) => verify::run(&args).map_err(Failure::from),
+        What::Status(args) => return cli::run(&args),
+        What::Ldev(args) => return cli::run(&args),
+        What::Pair(args) => return cli::run(&args),
+        What::Group(args) => return cli::run(&args),
+        What::Schedule(args) => return cli::run(&args),
+        What::Completions(args) => return cli::write_completions::<Cli>(&args),
     };
     match done {
         Ok(verdict) => verdict,

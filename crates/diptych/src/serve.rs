@@ -11,6 +11,7 @@ mod tracing_to;
 use crate::config::{Config, ConfigError};
 use crate::offline::is_damage;
 use addresses::{AddressArgs, Ready};
+pub(crate) use control::socket as control_socket;
 use diptych::cha::{HostOp, HostReply};
 use diptych::nbd::NbdService;
 use diptych::rest::RestError;

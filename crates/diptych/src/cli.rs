@@ -1,0 +1,125 @@
+//! The command line against a unit that runs: what is asked over HTTP, and how answers are told.
+//!
+//! Results go to stdout, as tables for people or with `--json` as the unit gave them; progress,
+//! questions and errors to stderr. Exit codes are the same for every command: see [`EXIT_CODES`].
+
+mod ask;
+mod completions;
+mod copying;
+mod error;
+mod group;
+mod history;
+mod ldev;
+mod pair;
+mod schedule;
+mod status;
+mod table;
+mod transfer;
+mod wait;
+
+pub(crate) use completions::{CompletionsArgs, write_completions};
+pub(crate) use group::GroupArgs;
+pub(crate) use ldev::LdevArgs;
+pub(crate) use pair::PairArgs;
+pub(crate) use schedule::ScheduleArgs;
+pub(crate) use status::StatusArgs;
+
+use crate::serve::control_socket;
+use diptych::rest::{Client, Endpoint, Method};
+use error::CliError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What every command says at the end of its help.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the unit refused or failed, or there was nothing to do in the status met: no image was made
+  2  bad input, or no unit answers
+  3  waited as long as was allowed";
+
+/// Which unit is asked, and how it is told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct UnitArgs {
+    /// The directory of a unit that `diptych serve` runs; goes before --url
+    #[arg(short, long, value_name = "DIR", global = true, help_heading = "Unit")]
+    dir: Option<PathBuf>,
+
+    /// Where the unit is asked: http://IP:PORT or unix:PATH
+    #[arg(long, value_name = "URL", env = "DIPTYCH_URL", global = true, help_heading = "Unit")]
+    url: Option<Endpoint>,
+
+    /// Print JSON
+    #[arg(long, global = true, help_heading = "Unit")]
+    json: bool,
+}
+
+/// A unit that is asked, and how its answers are told.
+pub(crate) struct Asked {
+    client: Client,
+    json: bool,
+}
+
+impl Asked {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        Ok(self.client.call(Method::Get, path, &())?)
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        Ok(self.client.call(Method::Post, path, body)?)
+    }
+
+    /// Tells an answer: as it is, or in words. A table or a line has its end already.
+    fn tell<T: Serialize>(
+        &self,
+        answer: &T,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        let mut text = match self.json {
+            true => serde_json::to_string_pretty(answer).map_err(CliError::Json)?,
+            false => words(answer),
+        };
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        io::stdout().write_all(text.as_bytes()).map_err(CliError::Tell)
+    }
+}
+
+/// A command against a unit.
+pub(crate) trait Run {
+    /// Which unit is asked.
+    fn unit(&self) -> &UnitArgs;
+
+    /// Carries it out.
+    fn run(&self, asked: &Asked) -> Result<(), CliError>;
+}
+
+/// Carries out a command, tells what went wrong, and says with which code to exit.
+pub(crate) fn run(command: &dyn Run) -> ExitCode {
+    let unit = command.unit();
+    let done = asked(unit).and_then(|asked| command.run(&asked));
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    // Nothing is left to tell it to if stderr is closed; the exit code still does.
+    let _ = io::stderr().write_all(error.told(unit.json).as_bytes());
+    ExitCode::from(error.exit_code())
+}
+
+fn asked(unit: &UnitArgs) -> Result<Asked, CliError> {
+    let endpoint = match (&unit.dir, &unit.url) {
+        (Some(dir), _) => Endpoint::Unix(control_socket(dir)),
+        (None, Some(url)) => url.clone(),
+        (None, None) => return Err(CliError::NoUnit),
+    };
+    Ok(Asked { client: Client::new(&endpoint)?, json: unit.json })
+}
+
+/// A name or number as a part of a path.
+fn part(text: &str) -> Result<&str, CliError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    let fits = !text.is_empty() && text.chars().all(plain) && !matches!(text, "." | "..");
+    if fits { Ok(text) } else { Err(CliError::NotName { text: text.to_owned() }) }
+}

@@ -1,0 +1,167 @@
+//! `diptych group`: consistency groups.
+
+use super::ask::YesArgs;
+use super::copying::CopyArgs;
+use super::error::CliError;
+use super::table::table;
+use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
+use diptych::rest::Method;
+use diptych::rest::api::{Done, GroupAnswer, GroupInfo, PairCommand, PairRef};
+use std::time::Duration;
+
+/// Consistency groups: one command for several pairs at one instant, all or none.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct GroupArgs {
+    #[command(flatten)]
+    unit: UnitArgs,
+
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// List groups and their pairs
+    List,
+    /// Make a group, or give it other pairs
+    Define {
+        /// The group
+        name: String,
+        /// Each pair as PRIMARY,SECONDARY
+        #[arg(required = true, value_name = "PRIMARY,SECONDARY", value_parser = pair)]
+        pairs: Vec<PairRef>,
+    },
+    /// Forget a group; its pairs stay
+    Remove {
+        /// The group
+        name: String,
+    },
+    /// Make images of one instant
+    #[command(visible_alias = "split")]
+    Copy(CommandArgs),
+    /// Have the secondaries follow their primaries again
+    Resync(CommandArgs),
+    /// Give the primaries their secondaries' content
+    Restore {
+        #[command(flatten)]
+        command: CommandArgs,
+        /// The volumes exchange their storage
+        #[arg(long)]
+        quick_restore: bool,
+        /// The pairs stay split
+        #[arg(long, requires = "quick_restore")]
+        freeze: bool,
+        #[command(flatten)]
+        yes: YesArgs,
+    },
+    /// Stop copying; changes are tracked
+    Suspend(CommandArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CommandArgs {
+    /// The group
+    name: String,
+
+    #[command(flatten)]
+    copying: CopyArgs,
+
+    /// How long hosts may have to wait for it, as 200ms; longer, and it is refused
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    drain_limit: Option<Duration>,
+
+    /// Also if hosts that use a secondary are cut off it
+    #[arg(short, long)]
+    force: bool,
+
+    /// Exit with 0 also if there was nothing to do
+    #[arg(long)]
+    or_nothing: bool,
+}
+
+fn pair(text: &str) -> Result<PairRef, &'static str> {
+    let (primary, secondary) = text.split_once(',').ok_or("a pair is PRIMARY,SECONDARY")?;
+    Ok(PairRef { primary: primary.to_owned(), secondary: secondary.to_owned() })
+}
+
+impl Run for GroupArgs {
+    fn unit(&self) -> &UnitArgs {
+        &self.unit
+    }
+
+    fn run(&self, asked: &Asked) -> Result<(), CliError> {
+        match &self.what {
+            What::List => {
+                let groups: Vec<GroupInfo> = asked.get("/v1/groups")?;
+                asked.tell(&groups, |groups| list(groups))
+            }
+            What::Define { name, pairs } => {
+                let group: GroupInfo = asked.client.call(Method::Put, &path(name)?, pairs)?;
+                asked.tell(&group, |group| list(std::slice::from_ref(group)))
+            }
+            What::Remove { name } => {
+                let done: Done = asked.client.call(Method::Delete, &path(name)?, &())?;
+                asked.tell(&done, |_| format!("forgot group {name}"))
+            }
+            What::Copy(args) => command(asked, "copy", args, PairCommand::default()),
+            What::Resync(args) => command(asked, "resync", args, PairCommand::default()),
+            What::Suspend(args) => command(asked, "suspend", args, PairCommand::default()),
+            What::Restore { command: args, quick_restore, freeze, yes } => {
+                let name = &args.name;
+                yes.ask(&format!(
+                    "give the primaries of group {name} their secondaries' content?"
+                ))?;
+                let (quick_restore, freeze) = (*quick_restore, *freeze);
+                let wanted = PairCommand { quick_restore, freeze, ..PairCommand::default() };
+                command(asked, "restore", args, wanted)
+            }
+        }
+    }
+}
+
+fn path(name: &str) -> Result<String, CliError> {
+    Ok(format!("/v1/groups/{}", part(name)?))
+}
+
+fn command(
+    asked: &Asked,
+    word: &str,
+    args: &CommandArgs,
+    wanted: PairCommand,
+) -> Result<(), CliError> {
+    let limit = args.drain_limit.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX));
+    let wanted = PairCommand {
+        options: args.copying.options(),
+        force: args.force,
+        drain_limit_ms: limit,
+        ..wanted
+    };
+    let answer: GroupAnswer = asked.post(&format!("{}/{word}", path(&args.name)?), &wanted)?;
+    asked.tell(&answer, |answer| match (answer.is_accepted(), answer.barrier_ns) {
+        (true, Some(ns)) => {
+            let waited = humantime::format_duration(Duration::from_micros(ns / 1_000));
+            let GroupAnswer { command, group, pairs, .. } = answer;
+            format!("{command} of group {group}: {pairs} pairs, hosts waited {waited} at most")
+        }
+        _ => String::new(),
+    })?;
+    if answer.is_accepted() || args.or_nothing {
+        return Ok(());
+    }
+    let GroupAnswer { command, group, nothing_for, met, .. } = answer;
+    let of = nothing_for.map_or_else(String::new, |pair| {
+        format!(": {} -> {} is {}", pair.primary, pair.secondary, met.unwrap_or_default())
+    });
+    Err(CliError::Nothing(format!("{command} of group {group}{of}")))
+}
+
+fn list(groups: &[GroupInfo]) -> String {
+    let rows = groups.iter().flat_map(|group| {
+        group.pairs.iter().map(|member| {
+            let PairRef { primary, secondary } = member.pair.clone();
+            [group.name.clone(), primary, secondary, member.status.clone()]
+        })
+    });
+    table(["GROUP", "PRIMARY", "SECONDARY", "STATUS"], rows)
+}

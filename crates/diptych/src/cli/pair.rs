@@ -1,0 +1,314 @@
+//! `diptych pair`: pairs, and the commands for them.
+
+use super::ask::YesArgs;
+use super::copying::CopyArgs;
+use super::error::CliError;
+use super::table::{facts, or_dash, table};
+use super::wait::{WaitArgs, wait};
+use super::{Asked, EXIT_CODES, Run, UnitArgs, history, part};
+use diptych::rest::Method;
+use diptych::rest::api::{CommandAnswer, NewPair, PairCommand, PairInfo};
+
+/// Pairs: list, create, split, re-synchronize, restore, delete them.
+///
+/// A command that meets a status in which it has nothing to do changes nothing, says so and exits with 1,
+/// so that nobody takes an old image for a new one; with --or-nothing it exits with 0.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct PairArgs {
+    #[command(flatten)]
+    unit: UnitArgs,
+
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// List pairs
+    List,
+    /// Show one pair
+    Show(PairNames),
+    /// Create a pair, and copy the primary to the secondary
+    Create(CreateArgs),
+    /// Make an image: the secondary is the primary of this instant
+    #[command(visible_alias = "split")]
+    Copy(CommandArgs),
+    /// Have the secondary follow the primary again, by what differs
+    Resync(CommandArgs),
+    /// Give the primary the secondary's content
+    Restore(RestoreArgs),
+    /// Stop copying; changes are tracked
+    Suspend(CommandArgs),
+    /// Delete a pair; the volumes stay
+    Delete(DeleteArgs),
+    /// Wait until a pair has a status
+    Wait(WaitArgs),
+    /// Change how a pair is copied, also while it is
+    Pace {
+        #[command(flatten)]
+        pair: PairNames,
+        #[command(flatten)]
+        copying: CopyArgs,
+    },
+    /// Show what has happened, of all pairs or of one
+    History {
+        /// The primary volume
+        primary: Option<String>,
+        /// The secondary volume
+        secondary: Option<String>,
+        /// The newest so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+/// A pair by its volumes.
+#[derive(Debug, clap::Args)]
+pub(super) struct PairNames {
+    /// The primary volume, as 00:1A or by its name
+    pub(super) primary: String,
+
+    /// The secondary volume, as 00:1A or by its name
+    pub(super) secondary: String,
+}
+
+impl PairNames {
+    pub(super) fn path(&self) -> Result<String, CliError> {
+        Ok(format!("/v1/pairs/{}/{}", part(&self.primary)?, part(&self.secondary)?))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateArgs {
+    /// The primary volume, as 00:1A or by its name
+    primary: String,
+
+    /// The secondary volume; without it, the first reserved one that fits
+    secondary: Option<String>,
+
+    #[command(flatten)]
+    copying: CopyArgs,
+
+    /// Do not begin to copy
+    #[arg(long)]
+    no_copy: bool,
+
+    /// Make an image at once
+    #[arg(long)]
+    split: bool,
+
+    /// Exit with 0 also if there is such a pair
+    #[arg(long)]
+    or_nothing: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct CommandArgs {
+    #[command(flatten)]
+    pair: PairNames,
+
+    #[command(flatten)]
+    copying: CopyArgs,
+
+    /// Also if hosts that use the secondary are cut off it
+    #[arg(short, long)]
+    force: bool,
+
+    /// Exit with 0 also if there was nothing to do
+    #[arg(long)]
+    or_nothing: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct RestoreArgs {
+    #[command(flatten)]
+    command: CommandArgs,
+
+    /// The volumes exchange their storage: the primary is the image at once
+    #[arg(long)]
+    quick_restore: bool,
+
+    /// The pair stays split, and the secondary is what the primary was
+    #[arg(long, requires = "quick_restore")]
+    freeze: bool,
+
+    #[command(flatten)]
+    yes: YesArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    #[command(flatten)]
+    pair: PairNames,
+
+    /// Also while it is restoring: the primary's contents are undefined then
+    #[arg(short, long)]
+    force: bool,
+
+    /// Exit with 0 also if there is no such pair
+    #[arg(long)]
+    or_nothing: bool,
+
+    #[command(flatten)]
+    yes: YesArgs,
+}
+
+impl Run for PairArgs {
+    fn unit(&self) -> &UnitArgs {
+        &self.unit
+    }
+
+    fn run(&self, asked: &Asked) -> Result<(), CliError> {
+        match &self.what {
+            What::List => {
+                let pairs: Vec<PairInfo> = asked.get("/v1/pairs")?;
+                asked.tell(&pairs, |pairs| list(pairs))
+            }
+            What::Show(pair) => {
+                let pair: PairInfo = asked.get(&pair.path()?)?;
+                asked.tell(&pair, show_words)
+            }
+            What::Create(args) => create(asked, args),
+            What::Copy(args) => command(asked, "copy", args, PairCommand::default()),
+            What::Resync(args) => command(asked, "resync", args, PairCommand::default()),
+            What::Suspend(args) => command(asked, "suspend", args, PairCommand::default()),
+            What::Restore(RestoreArgs { command: args, quick_restore, freeze, yes }) => {
+                let PairNames { primary, secondary } = &args.pair;
+                yes.ask(&format!("give {primary} the content of {secondary}?"))?;
+                let (quick_restore, freeze) = (*quick_restore, *freeze);
+                let wanted = PairCommand { quick_restore, freeze, ..PairCommand::default() };
+                command(asked, "restore", args, wanted)
+            }
+            What::Delete(args) => delete(asked, args),
+            What::Wait(args) => wait(asked, args),
+            What::Pace { pair, copying } => {
+                let path = pair.path()?;
+                let pair: PairInfo = asked.client.call(Method::Patch, &path, &copying.options())?;
+                asked.tell(&pair, show_words)
+            }
+            What::History { primary, secondary, limit } => {
+                let mut path = format!("/v1/history?limit={limit}");
+                let named = [("primary", primary), ("secondary", secondary)];
+                for (key, volume) in named {
+                    if let Some(volume) = volume {
+                        path.push_str(&format!("&{key}={}", part(volume)?));
+                    }
+                }
+                let page: history::Page = asked.get(&path)?;
+                asked.tell(&page, history::lines)
+            }
+        }
+    }
+}
+
+fn create(asked: &Asked, args: &CreateArgs) -> Result<(), CliError> {
+    let wanted = NewPair {
+        primary: args.primary.clone(),
+        secondary: args.secondary.clone(),
+        options: args.copying.options(),
+        no_copy: args.no_copy,
+        split: args.split,
+    };
+    tell(asked, &asked.post("/v1/pairs", &wanted)?, args.or_nothing)
+}
+
+fn command(
+    asked: &Asked,
+    word: &str,
+    args: &CommandArgs,
+    wanted: PairCommand,
+) -> Result<(), CliError> {
+    let wanted = PairCommand { options: args.copying.options(), force: args.force, ..wanted };
+    let path = format!("{}/{word}", args.pair.path()?);
+    tell(asked, &asked.post(&path, &wanted)?, args.or_nothing)
+}
+
+fn delete(asked: &Asked, args: &DeleteArgs) -> Result<(), CliError> {
+    let PairNames { primary, secondary } = &args.pair;
+    args.yes.ask(&format!("delete the pair of {primary} and {secondary}?"))?;
+    let wanted = PairCommand { force: args.force, ..PairCommand::default() };
+    let path = format!("{}/delete", args.pair.path()?);
+    tell(asked, &asked.post(&path, &wanted)?, args.or_nothing)
+}
+
+/// What a command came to. Nothing is a failure, unless it is as good.
+fn tell(asked: &Asked, answer: &CommandAnswer, or_nothing: bool) -> Result<(), CliError> {
+    asked.tell(answer, |answer| {
+        let CommandAnswer { primary, secondary, from, to, .. } = answer;
+        let image = answer.image.map_or_else(String::new, |image| format!(", image {image}"));
+        match answer.is_accepted() {
+            true => format!("{primary} -> {secondary}: {from} -> {to}{image}"),
+            false => String::new(),
+        }
+    })?;
+    if answer.is_accepted() || or_nothing {
+        return Ok(());
+    }
+    let CommandAnswer { command, primary, secondary, from, .. } = answer;
+    let met = format!("{command} of {primary} -> {secondary} met {from}");
+    Err(CliError::Nothing(met))
+}
+
+fn list(pairs: &[PairInfo]) -> String {
+    let called = |ldev: &str, name: &Option<String>| match name {
+        Some(name) => format!("{ldev} {name}"),
+        None => ldev.to_owned(),
+    };
+    let row = |pair: &PairInfo| {
+        [
+            called(&pair.primary, &pair.primary_name),
+            called(&pair.secondary, &pair.secondary_name),
+            pair.status.clone(),
+            format!("{} %", pair.done_percent),
+            pair.c_tracks.to_string(),
+            pair.dp_tracks.to_string(),
+            pair.ds_tracks.to_string(),
+            pair.pace.clone(),
+            or_dash(pair.image_at.as_deref()),
+        ]
+    };
+    let headings =
+        ["PRIMARY", "SECONDARY", "STATUS", "DONE ", "C ", "DP ", "DS ", "PACE", "IMAGE OF"];
+    table(headings, pairs.iter().map(row))
+}
+
+/// A pair in words.
+pub(super) fn show_words(pair: &PairInfo) -> String {
+    let image = match (pair.image, &pair.image_at) {
+        (Some(image), Some(at)) => format!("{image}, of {at}"),
+        (Some(image), None) => image.to_string(),
+        (None, _) => "none".to_owned(),
+    };
+    let speed = match (pair.tracks_per_second, &pair.held_by) {
+        (Some(speed), Some(held_by)) => format!("{speed:.0} tracks/s, held back by {held_by}"),
+        _ => "-".to_owned(),
+    };
+    let quick = if pair.quick { ", quick" } else { "" };
+    let limit = pair.limit.as_ref().map_or_else(String::new, |limit| format!(", limit {limit}"));
+    facts([
+        ("pair", format!("{} -> {}", pair.primary, pair.secondary)),
+        ("names", {
+            let name = |name: &Option<String>| or_dash(name.as_deref());
+            format!("{} -> {}", name(&pair.primary_name), name(&pair.secondary_name))
+        }),
+        ("number", pair.number.clone()),
+        ("status", format!("{} ({})", pair.status, pair.status_text)),
+        ("image", image),
+        (
+            "done",
+            format!("{} %, {} of {} tracks left", pair.done_percent, pair.c_tracks, pair.tracks),
+        ),
+        ("changed", format!("{} of primary, {} of secondary", pair.dp_tracks, pair.ds_tracks)),
+        ("copying", format!("pace {}, {} lanes{quick}{limit}", pair.pace, pair.lanes)),
+        ("speed", speed),
+        (
+            "copied",
+            format!(
+                "{} tracks, {} of them before a write",
+                pair.copied_tracks, pair.protected_tracks
+            ),
+        ),
+        ("unreadable", format!("{} tracks", pair.unreadable_tracks)),
+    ])
+}

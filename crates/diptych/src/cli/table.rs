@@ -1,0 +1,53 @@
+//! Tables that fit the terminal.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// A table of these rows. Columns whose heading ends in a blank are numbers, and stand to the right.
+pub(super) fn table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.map(str::trim_end));
+    table.add_rows(rows);
+    for (heading, column) in headings.iter().zip(table.column_iter_mut()) {
+        column.set_padding((0, 2));
+        if heading.ends_with(' ') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+/// A list of what things are.
+pub(super) fn facts<const N: usize>(facts: [(&str, String); N]) -> String {
+    let wide = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): (&str, String)| format!("{name:wide$}  {value}\n");
+    facts.into_iter().map(line).collect()
+}
+
+/// What is there, or a dash.
+pub(super) fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table() {
+        let rows = [["a", "1"], ["bcd", "234"]].map(|row| row.map(str::to_owned));
+        insta::assert_snapshot!(table(["NAME", "COUNT "], rows), @r"
+        NAME  COUNT
+        a         1
+        bcd     234
+        ");
+        insta::assert_snapshot!(facts([("a", "1".to_owned()), ("bc", "2".to_owned())]), @r"
+        a   1
+        bc  2
+        ");
+    }
+}
