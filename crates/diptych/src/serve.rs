@@ -111,7 +111,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, ServeError> {
     unit_config.utc_at_start = now();
     let OpenedUnit { dir, unit, plant, recovered } = dir.recover(unit_config)?;
     tell_recovered(&dir, &recovered);
-    let rt = Rt::start(unit, plant, RtConfig::default())?;
+    let drives = plant.drives().list().count();
+    let rt = Rt::start(unit, plant, RtConfig::of_drives(drives))?;
     let served = serve(args, &config, &dir, &rt, &signals);
     rt.stop();
     // Only now may another process have it.

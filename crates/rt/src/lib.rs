@@ -50,6 +50,7 @@ mod clock;
 mod completion;
 mod dir_error;
 mod error;
+mod gates;
 mod manifest;
 pub mod net;
 mod parking;

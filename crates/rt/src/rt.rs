@@ -12,12 +12,23 @@ use std::fmt;
 /// Settings of the driver.
 #[derive(Debug)]
 pub struct RtConfig {
-    /// Worker threads.
+    /// Worker threads. So many of them are with one drive at most that those of each drive, and one more,
+    /// are fewer than all, if there are enough: a drive that does not answer stops no other.
     pub workers: usize,
     /// The most requests under way by [`Rt::submit`].
     pub requests_max: usize,
     /// The clock.
     pub clock: Clock,
+}
+
+impl RtConfig {
+    /// The most workers that [`of_drives`](Self::of_drives) starts.
+    const WORKERS_MAX: usize = 130;
+
+    /// Two workers for each drive, and two more.
+    pub fn of_drives(count: usize) -> Self {
+        Self { workers: (2 + 2 * count).min(Self::WORKERS_MAX), ..Self::default() }
+    }
 }
 
 impl Default for RtConfig {
@@ -52,7 +63,7 @@ impl Rt {
         plant: diptych_unit::Plant,
         config: RtConfig,
     ) -> Result<Self, RtError> {
-        let engine = Arc::new(Engine::new(unit, plant, config.clock));
+        let engine = Arc::new(Engine::new(unit, plant, config.clock, config.workers));
         let rt = Self {
             engine,
             workers: Arc::new(Mutex::new(Vec::new())),

@@ -2,13 +2,15 @@
 
 use crate::completion::{Answered, Completion};
 use diptych_cha::{HostError, HostReply};
-use diptych_format::{OwnerId, Step, Time};
+use diptych_format::{DriveNo, OwnerId, Step, Time};
 use diptych_unit::{Effect, Event, Job, LogOp, Plant, Reply, Wakes};
 
 /// A job, and what has to happen before it is turned again.
 pub(crate) struct Task {
     work: Work,
     pending: Option<Vec<Effect>>,
+    /// It has waited at the gate of its drive, and has a place inside.
+    pub(crate) let_in: bool,
 }
 
 enum Work {
@@ -35,11 +37,11 @@ pub(crate) enum Turned {
 
 impl Task {
     pub(crate) fn host(job: Job<HostReply>, done: Completion) -> Self {
-        Self { work: Work::Host(job, Some(done)), pending: None }
+        Self { work: Work::Host(job, Some(done)), pending: None, let_in: false }
     }
 
     pub(crate) fn background(job: Job<()>) -> Self {
-        Self { work: Work::Background(job), pending: None }
+        Self { work: Work::Background(job), pending: None, let_in: false }
     }
 
     pub(crate) fn owner(&self) -> OwnerId {
@@ -56,6 +58,15 @@ impl Task {
             Effect::Disk(_) | Effect::Log(LogOp::Sync { .. } | LogOp::Trim { .. }) => true,
             // As quick as memory: what it writes stays in the page cache.
             Effect::Log(LogOp::Append { .. }) | Effect::Transfer { .. } => false,
+        })
+    }
+
+    /// The drive that it needs, or the first of them.
+    pub(crate) fn drive(&self) -> Option<DriveNo> {
+        let effects = self.pending.as_deref().unwrap_or_default();
+        effects.iter().find_map(|effect| match effect {
+            Effect::Disk(op) => Some(op.drive()),
+            Effect::Log(_) | Effect::Transfer { .. } => None,
         })
     }
 

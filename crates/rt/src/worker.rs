@@ -1,10 +1,11 @@
 //! The queue of tasks that can go on, and the threads that go on with them.
 
+use crate::gates::Gates;
 use crate::parking::{Parked, Parking, Stopped};
 use crate::task::{Task, Turned, perform_all};
 use crate::{Clock, RtError};
 use diptych_cha::{HostError, HostOp, HostReply};
-use diptych_format::{OwnerId, Step, Time};
+use diptych_format::{DriveNo, OwnerId, Step, Time};
 use diptych_sync::atomic::{AtomicU64, Ordering};
 use diptych_sync::{Condvar, Mutex, mutant};
 use diptych_unit::{Plant, Reply, Unit, Wakes};
@@ -19,6 +20,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) parking: Parking,
     queue: Mutex<Queue>,
+    /// Whether workers ask before they go to a drive.
+    is_gated: bool,
     /// Something was added to the queue, or its deadline changed: for the workers alone, since one of
     /// them is told.
     changed: Condvar,
@@ -40,6 +43,7 @@ struct Queue {
     running: usize,
     /// Requests submitted and not answered.
     requests: usize,
+    gates: Gates,
     stopping: bool,
 }
 
@@ -84,13 +88,16 @@ impl Queue {
 }
 
 impl Engine {
-    pub(crate) fn new(unit: Unit, plant: Plant, clock: Clock) -> Self {
+    /// For so many workers.
+    pub(crate) fn new(unit: Unit, plant: Plant, clock: Clock, workers: usize) -> Self {
+        let gates = Gates::new(workers, plant.drives().list().count());
         Self {
+            is_gated: gates.are_shut(),
             unit,
             plant,
             clock,
             parking: Parking::default(),
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue { gates, ..Queue::default() }),
             changed: Condvar::new(),
             idle: Condvar::new(),
             next_owner: AtomicU64::new(1),
@@ -248,10 +255,9 @@ impl Engine {
                 if upto == Upto::Slow && task.is_slow() {
                     return running.take().map_or((), |task| self.push(task));
                 }
-                if !task.perform(&self.plant) {
-                    self.stop();
-                }
+                self.perform(running);
             }
+            let Some(task) = running else { return };
             let (turned, wakes, kick) = task.turn(self.clock.now());
             self.pass_on(wakes, kick);
             match turned {
@@ -265,6 +271,40 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+
+    /// Performs what the task asked for. If too many workers are at the drive it waits there, and is not
+    /// here any more.
+    fn perform(&self, running: &mut Option<Task>) {
+        let drive = running.as_ref().and_then(Task::drive).filter(|_| self.is_gated);
+        if let Some(drive) = drive {
+            *running = running.take().and_then(|task| self.enter(drive, task));
+        }
+        let Some(task) = running else { return };
+        let sound = task.perform(&self.plant);
+        if let Some(drive) = drive {
+            self.leave(drive);
+        }
+        if !sound {
+            self.stop();
+        }
+    }
+
+    fn enter(&self, drive: DriveNo, task: Task) -> Option<Task> {
+        let mut queue = self.queue.lock();
+        if queue.stopping {
+            drop(queue);
+            task.stop();
+            return None;
+        }
+        queue.gates.enter(drive, task)
+    }
+
+    fn leave(&self, drive: DriveNo) {
+        let next = self.queue.lock().gates.leave(drive);
+        if let Some(task) = next {
+            self.push(task);
         }
     }
 
@@ -351,6 +391,7 @@ impl Engine {
         let mut queue = self.queue.lock();
         queue.stopping = true;
         tasks.extend(queue.tasks.drain(..));
+        tasks.extend(queue.gates.drain());
         drop(queue);
         self.changed.notify_all();
         self.idle.notify_all();
