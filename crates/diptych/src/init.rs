@@ -14,6 +14,9 @@ use std::process::ExitCode;
 /// The least log: a few requests of 1 MiB and the checkpoints that make room for them.
 const LOG_MIN_BYTES: u64 = 16 << 20;
 
+/// Most room on a drive for volumes that are made later: 1 TiB. What is not written takes none.
+const SPARE_SECTORS_MAX: u64 = (1 << 40) / BLOCK_BYTES as u64;
+
 const EXAMPLES: &str = "\
 Examples:
   diptych init array                 two primaries and two secondaries of 1 GiB, each on its own drive
@@ -28,8 +31,8 @@ Exit codes:
 ///
 /// A unit directory holds a control unit that outlives its process: a log with everything that was
 /// answered, and drives in files. Volumes are 00:00, 00:01 and so on, on the drives in turn; the second
-/// half of them is reserved, to become secondaries. The log's file is written as a whole, the drives'
-/// files take room as they are used.
+/// half of them is reserved, to become secondaries. The drives have room for as many volumes again, up to
+/// 1 TiB each. The log's file is written as a whole, the drives' files take room as they are used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InitArgs {
@@ -82,7 +85,8 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
         return Err(OfflineError::LogTooSmall { bytes, least_bytes });
     }
     let volumes_a_drive = u64::from(volumes.div_ceil(asked));
-    let sectors = Groups::sectors_for(geometry).saturating_mul(volumes_a_drive);
+    let needed = Groups::sectors_for(geometry).saturating_mul(volumes_a_drive);
+    let sectors = needed.saturating_add(needed.min(SPARE_SECTORS_MAX));
     let drive = |dka_no| DriveShape { dka_no, sectors };
     let shape = UnitShape {
         id: fastrand::u64(..),

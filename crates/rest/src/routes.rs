@@ -95,9 +95,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let asked = axum::Json::<T>::from_request(request, state).await;
-        asked
-            .map(|axum::Json(asked)| Self(asked))
-            .map_err(|refused| Failure::new(refused.status(), "bad-request", refused.body_text()))
+        asked.map(|axum::Json(asked)| Self(asked)).map_err(|refused| match refused.status() {
+            // Whatever of the body makes no sense.
+            StatusCode::UNPROCESSABLE_ENTITY => Failure::bad(refused.body_text()),
+            status => Failure::new(status, "bad-request", refused.body_text()),
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Hosts as they are: programs of others on the volumes of a unit, mostly of `diptych serve`.
+//! Hosts as they are: programs of others on the volumes of a unit, mostly of `diptych serve`. And operators:
+//! the commands of this program against such a unit.
 //!
 //! A test whose tool is missing is skipped, and counted so. `cargo xtask test --install` installs the
 //! tools. Everything is on loopback and on free ports, and bounded in count and time.
@@ -7,6 +8,7 @@
 mod copies;
 mod inside;
 mod nbd;
+mod operators;
 mod process;
 mod served;
 mod tool;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 type Case = (&'static str, &'static [&'static str], fn());
 
 fn main() -> ExitCode {
-    let cases = [process::CASES, nbd::CASES, copies::CASES].concat();
+    let cases = [process::CASES, nbd::CASES, copies::CASES, operators::CASES].concat();
     let trial = |(name, tools, run): Case| {
         let missing: Vec<_> = tools.iter().filter(|tool| !tool::is_there(tool)).collect();
         let trial = Trial::test(name, move || {

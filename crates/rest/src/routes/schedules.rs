@@ -108,8 +108,9 @@ pub(super) async fn add(
     .await
 }
 
-pub(super) async fn remove(State(app): State<App>, Path(id): Path<u32>) -> Answer<Done> {
+pub(super) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Answer<Done> {
     answer(&app, move |app| {
+        let id = id.parse().map_err(|_| Failure::bad("a schedule has a number"))?;
         let now = app.rt.now();
         app.managed(|unit| unit.remove_schedule(ScheduleId(id), now))?;
         Ok(Done {})

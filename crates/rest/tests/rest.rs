@@ -1,0 +1,265 @@
+//! The server as a stranger meets it: what it does not take, and its limits.
+#![cfg(not(any(diptych_loom, diptych_shuttle)))]
+#![allow(missing_docs)] // a test program has no public items
+
+use diptych_device::MemoryDrive;
+use diptych_dka::Drives;
+use diptych_format::{Geometry, LdevId, Time};
+use diptych_rest::api::{CommandAnswer, NewPair, PairInfo, VolumeInfo};
+use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Served};
+use diptych_rt::net::Address;
+use diptych_rt::{Rt, RtConfig};
+use diptych_unit::{Plant, Unit, UnitConfig};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+const BYTES: u64 = 4 << 20;
+
+struct Rig {
+    server: RestServer,
+    rt: Rt,
+    at: SocketAddr,
+}
+
+impl Rig {
+    fn new(limits: RestLimits) -> Self {
+        let drive = || Box::new(MemoryDrive::new(1 << 16));
+        let plant = Plant::new(Drives::new(vec![(0, drive()), (1, drive())]));
+        let unit = Unit::new(UnitConfig::with_cache(256, 64 << 10), &plant).expect("a unit");
+        for no in 0..2 {
+            let geometry = Geometry::with_tracks(128, BYTES >> 16);
+            let group = usize::from(no);
+            unit.add_volume(LdevId::new(0, no), geometry, group).expect("room");
+        }
+        unit.set_reserved(LdevId::new(0, 1), true, Time::ZERO).expect("a volume");
+        let rt = Rt::start(unit, plant, RtConfig::default()).expect("threads");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let served = Served { rt: rt.clone(), id: 1 };
+        let server = RestServer::listen(&[any], limits, served).expect("a server");
+        let at = match server.addresses().next() {
+            Some(Address::Tcp(at)) => *at,
+            other => panic!("{other:?}"),
+        };
+        Self { server, rt, at }
+    }
+
+    fn client(&self) -> Client {
+        let url = self.server.urls().next().expect("an address");
+        Client::new(&url.parse().expect("an endpoint")).expect("a client")
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.at).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        stream
+    }
+
+    /// Sends this, and reads until the server ends the connection.
+    fn answer(&self, request: &[u8]) -> String {
+        let mut stream = self.connect();
+        // It may end the connection before it has all of it.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.server.stop();
+        self.rt.stop();
+    }
+}
+
+fn few() -> RestLimits {
+    let soon = Duration::from_millis(300);
+    RestLimits { header: soon, stalled: soon, ..RestLimits::default() }
+}
+
+/// The status and the code of the problem.
+fn told(answer: &str) -> (&str, String) {
+    let status = answer.split_whitespace().nth(1).unwrap_or("-");
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    (status, problem["code"].as_str().unwrap_or("-").to_owned())
+}
+
+#[test]
+fn what_makes_no_sense_is_told() {
+    let rig = Rig::new(few());
+    let check = |line: &str, headers: &str, body: &str, expected: (&str, &str)| {
+        let length = body.len();
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
+             content-length: {length}\r\n\r\n{body}"
+        );
+        let answer = rig.answer(request.as_bytes());
+        let (status, code) = told(&answer);
+        assert_eq!((status, code.as_str()), expected, "{line}: {answer}");
+    };
+    let json = "content-type: application/json\r\n";
+    check("GET /v1/ldevs", "", "", ("200", "-"));
+    check("GET /v1/nothing", "", "", ("404", "no-route"));
+    check("PUT /v1/ldevs", json, "{}", ("405", "no-method"));
+    check("GET /v1/ldevs/00:77", "", "", ("404", "no-volume"));
+    check("GET /v1/ldevs/00:7", "", "", ("400", "bad-request"));
+    check("DELETE /v1/schedules/x", "", "", ("400", "bad-request"));
+    check("POST /v1/pairs", "", "{}", ("415", "bad-request"));
+    check("POST /v1/pairs", json, "{", ("400", "bad-request"));
+    check("POST /v1/pairs", json, "{\"primry\": 1}", ("400", "bad-request"));
+    check("POST /v1/pairs/00:00/00:01/create", json, "{}", ("400", "bad-request"));
+    check("POST /v1/pairs/00:00/00:01/mirror", json, "{}", ("400", "bad-request"));
+    check("POST /v1/ldevs", json, "{\"bytes\": 99999999}", ("409", "no-space"));
+    check("POST /v1/ldevs", json, "{\"drive\": 7, \"bytes\": 512}", ("409", "no-space"));
+    check("PUT /v1/ldevs/00:00/content", "", &"x".repeat(100), ("400", "bad-request"));
+    check("POST /v1/ldevs/00:00/format", json, "{\"force\": 1}", ("400", "bad-request"));
+    check("GET /v1/history?limit=x", "", "", ("400", "bad-request"));
+    let origin = "origin: http://example.com\r\n";
+    check("GET /v1/ldevs", origin, "", ("403", "foreign-origin"));
+    let large = "{".repeat(RestLimits::default().body_bytes + 1);
+    check("POST /v1/pairs", json, &large, ("413", "too-large"));
+    let name =
+        rig.answer(b"GET /healthz HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n");
+    assert_eq!(told(&name), ("403", "foreign-host".to_owned()));
+    let header = "x".repeat(RestLimits::default().header_bytes + 1);
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {header}\r\n\r\n");
+    assert_eq!(told(&rig.answer(request.as_bytes())).0, "431");
+    assert_eq!(told(&rig.answer(b"\x00\x01\x02\r\n\r\n")).0, "400");
+}
+
+#[test]
+fn who_is_slow_is_not_waited_for() {
+    let rig = Rig::new(few());
+    let check = |request: &str, expected: &str| {
+        let begun = Instant::now();
+        let answer = rig.answer(request.as_bytes());
+        assert_eq!(told(&answer).0, expected, "{request:?}: {answer}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{request:?}");
+    };
+    // Nothing, half a header, half a body, half of the contents.
+    check("", "-");
+    check("GET /healthz HTTP/1.1\r\nho", "-");
+    let json = "host: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    check(&format!("POST /v1/pairs HTTP/1.1\r\n{json}content-length: 9\r\n\r\n{{"), "408");
+    let put = "PUT /v1/ldevs/00:00/content HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+    check(&format!("{put}content-length: 1024\r\n\r\nabc"), "408");
+    check(&format!("{put}transfer-encoding: chunked\r\n\r\n0\r\n\r\n"), "411");
+    assert!(rig.client().text("/healthz").is_ok());
+}
+
+#[test]
+fn one_more_is_closed() {
+    let rig = Rig::new(RestLimits { connections: 3, ..RestLimits::default() });
+    let mut held: Vec<_> = (0..3).map(|_| rig.connect()).collect();
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut byte = [0; 1];
+    for stream in &mut held {
+        stream.write_all(request).expect("it is served");
+        assert_eq!(stream.read(&mut byte).expect("an answer"), 1);
+    }
+    assert_eq!(rig.answer(request), "");
+    drop(held);
+    let until = Instant::now() + Duration::from_secs(10);
+    while rig.client().text("/healthz").is_err() {
+        assert!(Instant::now() < until, "those that ended make room");
+    }
+}
+
+#[test]
+fn transfers_are_few() {
+    let rig = Rig::new(RestLimits { transfers: 1, ..few() });
+    let put =
+        "PUT /v1/ldevs/00:00/content HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1024\r\n\r\n";
+    let mut held = rig.connect();
+    held.write_all(put.as_bytes()).expect("it is served");
+    let mut into = Vec::new();
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match rig.client().export("/v1/ldevs/00:01/content", &mut into, &mut |_, _| {}) {
+            Err(ClientError::Refused { status: 503, problem }) => {
+                assert_eq!(problem.code, "busy");
+                break;
+            }
+            other => assert!(Instant::now() < until, "{other:?}"),
+        }
+    }
+    // The one that stands still ends, and makes room.
+    while rig.client().export("/v1/ldevs/00:01/content", &mut into, &mut |_, _| {}).is_err() {
+        assert!(Instant::now() < until);
+    }
+}
+
+#[test]
+fn contents_come_back() {
+    let rig = Rig::new(RestLimits::default());
+    let client = rig.client();
+    let data: Vec<u8> = (0..BYTES).map(|at| (at / 1000) as u8).collect();
+    let mut steps = Vec::new();
+    let path = "/v1/ldevs/00:00/content";
+    let done: serde_json::Value = client
+        .import(path, &mut data.as_slice(), BYTES, &mut |sent, all| steps.push((sent, all)))
+        .expect("room");
+    assert_eq!((&done["bytes"], steps.last()), (&BYTES.into(), Some(&(BYTES, BYTES))));
+    let mut back = Vec::new();
+    let bytes = client.export(path, &mut back, &mut |_, _| {}).expect("a volume");
+    assert!(bytes == BYTES && back == data);
+    // A source that ends early is this side's failure, and the unit goes on.
+    let short = client.import::<serde_json::Value>(
+        &format!("{path}?force=true"),
+        &mut &data[..1000],
+        BYTES,
+        &mut |_, _| {},
+    );
+    assert!(matches!(short, Err(ClientError::Local(_))), "{short:?}");
+    assert!(client.text("/healthz").is_ok());
+}
+
+#[test]
+fn a_stopped_unit_is_not_healthy() {
+    let rig = Rig::new(RestLimits::default());
+    let client = rig.client();
+    let wanted = NewPair { primary: "00:00".to_owned(), ..NewPair::default() };
+    let made: CommandAnswer = client.call(Method::Post, "/v1/pairs", &wanted).expect("a pair");
+    assert_eq!((made.secondary.as_str(), made.is_accepted()), ("00:01", true));
+    let pair: PairInfo = client.call(Method::Get, "/v1/pairs/00:00/00:01", &()).expect("a pair");
+    assert_eq!(pair.tracks, BYTES >> 16);
+    rig.rt.stop();
+    let check = |answer: Result<serde_json::Value, ClientError>, expected: &str| match answer {
+        Err(ClientError::Refused { status: 503, problem }) => assert_eq!(problem.code, expected),
+        other => panic!("{other:?}"),
+    };
+    check(client.call(Method::Get, "/healthz", &()), "unknown");
+    let resync = "/v1/pairs/00:00/00:01/suspend";
+    check(client.call(Method::Post, resync, &serde_json::json!({})), "stopping");
+    // It can be looked at all the same.
+    let volumes: Vec<VolumeInfo> = client.call(Method::Get, "/v1/ldevs", &()).expect("a list");
+    assert_eq!(volumes.len(), 2);
+}
+
+#[test]
+fn a_unix_socket_is_its_owners() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("control.sock");
+    let rig = Rig::new(RestLimits::default());
+    let address = Address::Unix(path.clone());
+    let served = || Served { rt: rig.rt.clone(), id: 1 };
+    let mut server =
+        RestServer::listen(std::slice::from_ref(&address), RestLimits::default(), served())
+            .expect("a server");
+    let mode = std::fs::metadata(&path).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let client = |server: &RestServer| {
+        let url = server.urls().next().expect("an address");
+        Client::new(&url.parse().expect("an endpoint")).expect("a client")
+    };
+    assert!(client(&server).text("/metrics").expect("text").contains("diptych_up 1\n"));
+    // One that is served is not taken over.
+    let again = RestServer::listen(&[address], RestLimits::default(), served());
+    assert!(again.is_err());
+    assert!(client(&server).text("/healthz").is_ok());
+    server.stop();
+    assert!(!path.exists());
+}
