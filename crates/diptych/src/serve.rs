@@ -155,7 +155,7 @@ fn serve(
         warn!(%address, "NBD has no passwords: whoever reaches this address has the volumes");
     }
     let mut nbd = Server::listen(&addresses, config.limits, service)?;
-    let mut http = control::listen(args.addresses.http(config), dir, rt)?;
+    let mut http = control::listen(args.addresses.http(config), dir, rt, None)?;
     let mut ready = Ready::default();
     ready.extend(http.urls());
     for volume in rt.unit().volumes() {

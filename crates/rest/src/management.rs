@@ -1,7 +1,7 @@
 //! What every request is carried out with: the driver, and the manners of management calls.
 
 use crate::problem::Failure;
-use crate::server::Served;
+use crate::server::{Scsi, Served};
 use axum::Json;
 use diptych_cha::{HostOp, HostReply};
 use diptych_rt::Rt;
@@ -19,6 +19,7 @@ const LOG_BUSY_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct App {
     pub(crate) rt: Rt,
     pub(crate) id: u64,
+    pub(crate) scsi: Option<Scsi>,
     /// Held while names are looked at and changed, or volumes made and removed.
     pub(crate) names_lock: Arc<Mutex<()>>,
     /// Transfers of contents that may be under way.
@@ -44,9 +45,9 @@ impl MayBeBusy for ScheduleError {
 
 impl App {
     pub(crate) fn new(served: Served, transfers: usize) -> Self {
-        let Served { rt, id } = served;
+        let Served { rt, id, scsi } = served;
         let transfers = Arc::new(Semaphore::new(transfers));
-        Self { rt, id, names_lock: Arc::new(Mutex::new(())), transfers }
+        Self { rt, id, scsi, names_lock: Arc::new(Mutex::new(())), transfers }
     }
 
     /// A call of the unit that changes something by hand, again while the log has no room. The driver

@@ -4,6 +4,7 @@
 //! counted here.
 
 use crate::management::App;
+use diptych_cha::{OpKind, Traffic};
 use diptych_format::BLOCK_BYTES;
 use std::fmt::{Display, Write};
 
@@ -72,6 +73,7 @@ pub(crate) fn text(app: &App) -> String {
     log(app, &mut text);
     volumes(app, &mut text);
     pairs(app, &mut text);
+    channels(app, &mut text);
     text.0
 }
 
@@ -192,6 +194,30 @@ fn pairs(app: &App, text: &mut Text) {
         let labels: Labels<'_> =
             &[("primary", &pair.primary), ("secondary", &pair.secondary), ("status", &status)];
         family.sample(labels, 1);
+    }
+}
+
+/// What the channels of logical units carried.
+fn channels(app: &App, text: &mut Text) {
+    let Some(scsi) = &app.scsi else { return };
+    let adapter = scsi.target.adapter();
+    let counts = adapter.counters();
+    let mut each = |name, help: &str, value: &dyn Fn(Traffic) -> u64| {
+        let mut family = text.family(name, Kind::Counter, help);
+        for kind in OpKind::ALL {
+            family.sample(&[("cha", &adapter.no()), ("kind", &kind)], value(counts.of(kind)));
+        }
+    };
+    each("diptych_channel_operations_total", "Operations of SCSI hosts.", &|t| t.operations);
+    each("diptych_channel_in_bytes_total", "Bytes from SCSI hosts.", &|t| t.bytes_in);
+    each("diptych_channel_out_bytes_total", "Bytes to SCSI hosts.", &|t| t.bytes_out);
+    let help = "Operations that failed.";
+    text.one("diptych_channel_failed_total", Kind::Counter, help, counts.failed);
+    let lus = adapter.with_lu_map(|map| map.iter().collect::<Vec<_>>());
+    let mut family = text.family("diptych_lu_info", Kind::Gauge, "Which volume a path leads to.");
+    for (path, ldev) in lus {
+        let port = path.target();
+        family.sample(&[("port", &port), ("lun", &path.lun), ("ldev", &ldev)], 1);
     }
 }
 

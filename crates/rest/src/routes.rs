@@ -4,6 +4,7 @@ mod content;
 mod groups;
 mod history;
 mod ldevs;
+mod lus;
 mod pairs;
 mod schedules;
 mod status;
@@ -39,6 +40,8 @@ pub(crate) fn router(app: App, limits: RestLimits) -> Router {
         .route("/v1/groups", get(groups::list))
         .route("/v1/groups/{name}", get(groups::show).put(groups::define).delete(groups::remove))
         .route("/v1/groups/{name}/{command}", post(groups::command))
+        .route("/v1/lus", get(lus::list).post(lus::add))
+        .route("/v1/lus/{path}", axum::routing::delete(lus::remove))
         .route("/v1/schedules", get(schedules::list).post(schedules::add))
         .route("/v1/schedules/{id}", axum::routing::delete(schedules::remove))
         .with_state(app.clone())

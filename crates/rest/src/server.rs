@@ -5,9 +5,10 @@ use crate::management::App;
 use crate::routes::router;
 use crate::socket::{Bound, Listener, Stream};
 use axum::Router;
+use diptych_cha::scsi::ScsiTarget;
 use diptych_rt::Rt;
 use diptych_rt::net::Address;
-use diptych_sync::thread;
+use diptych_sync::{Arc, thread};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -30,6 +31,23 @@ pub struct Served {
     pub rt: Rt,
     /// The unit's id, to be told from others.
     pub id: u64,
+    /// Its logical units, if it has any.
+    pub scsi: Option<Scsi>,
+}
+
+/// The SCSI target of a unit, whose map of logical units operators change.
+#[derive(Clone)]
+pub struct Scsi {
+    /// The target.
+    pub target: Arc<ScsiTarget>,
+    /// The name under which the map is kept in the unit, in `postcard`'s form.
+    pub kept_as: &'static str,
+}
+
+impl fmt::Debug for Scsi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scsi").field("kept_as", &self.kept_as).finish_non_exhaustive()
+    }
 }
 
 /// What connections may take.

@@ -36,7 +36,7 @@ impl Rig {
         unit.set_reserved(LdevId::new(0, 1), true, Time::ZERO).expect("a volume");
         let rt = Rt::start(unit, plant, RtConfig::default()).expect("threads");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let served = Served { rt: rt.clone(), id: 1 };
+        let served = Served { rt: rt.clone(), id: 1, scsi: None };
         let server = RestServer::listen(&[any], limits, served).expect("a server");
         let at = match server.addresses().next() {
             Some(Address::Tcp(at)) => *at,
@@ -245,7 +245,7 @@ fn a_unix_socket_is_its_owners() {
     let path = dir.path().join("control.sock");
     let rig = Rig::new(RestLimits::default());
     let address = Address::Unix(path.clone());
-    let served = || Served { rt: rig.rt.clone(), id: 1 };
+    let served = || Served { rt: rig.rt.clone(), id: 1, scsi: None };
     let mut server =
         RestServer::listen(std::slice::from_ref(&address), RestLimits::default(), served())
             .expect("a server");

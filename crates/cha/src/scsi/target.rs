@@ -271,7 +271,7 @@ impl ScsiTarget {
     }
 
     /// The name under which a volume's state is kept.
-    pub(crate) fn kept_name(ldev: LdevId) -> String {
+    pub fn kept_name(ldev: LdevId) -> String {
         format!("{KEPT}{}", ldev.to_string().replace(':', "."))
     }
 

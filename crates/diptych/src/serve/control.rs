@@ -1,6 +1,6 @@
 //! HTTP beside what hosts use: on a socket in the unit directory, and where the operator says.
 
-use diptych::rest::{RestError, RestLimits, RestServer, Served};
+use diptych::rest::{RestError, RestLimits, RestServer, Scsi, Served};
 use diptych::rt::net::Address;
 use diptych::rt::{Rt, UnitDir};
 use std::path::{Path, absolute};
@@ -17,6 +17,7 @@ pub(super) fn listen(
     addresses: Vec<Address>,
     dir: &UnitDir,
     rt: &Rt,
+    scsi: Option<Scsi>,
 ) -> Result<RestServer, RestError> {
     for address in addresses.iter().filter(|address| !address.is_local()) {
         warn!(%address, "HTTP has no passwords: whoever reaches this address has the unit");
@@ -33,7 +34,7 @@ pub(super) fn listen(
         }
     };
     let addresses: Vec<Address> = control.into_iter().chain(addresses).collect();
-    let served = Served { rt: rt.clone(), id: dir.shape().id };
+    let served = Served { rt: rt.clone(), id: dir.shape().id, scsi };
     RestServer::listen(&addresses, RestLimits::default(), served)
 }
 

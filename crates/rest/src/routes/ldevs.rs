@@ -1,6 +1,6 @@
 //! Volumes: what they are, and what an operator does with them.
 
-use super::{Asked, Query};
+use super::{Asked, Query, lus};
 use crate::api::{ChangeVolume, Done, Force, NewVolume, VolumeInfo};
 use crate::management::{App, answer};
 use crate::names::Names;
@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use diptych_cha::HostOp;
 use diptych_dka::DkaError;
 use diptych_format::{BLOCK_BYTES, Emulation, Geometry, LdevId};
-use diptych_shared::{Pair, Volume};
+use diptych_shared::{Pair, SharedError, Volume};
 use diptych_unit::UnitError;
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -164,12 +164,23 @@ pub(super) async fn delete(
         let _held = app.names_lock.lock();
         let ldev = app.ldev(&ldev)?;
         not_in_use(app, ldev, force)?;
+        removable(app, ldev)?;
+        lus::forget(app, ldev)?;
         let wakes = app.managed(|unit| unit.remove_volume(ldev))?;
         app.rt.wake(wakes);
         app.set_name(ldev, None)?;
         Ok(Done {})
     })
     .await
+}
+
+/// Whether the volume can go: its paths are taken before.
+fn removable(app: &App, ldev: LdevId) -> Result<(), Failure> {
+    let is_paired = |pair: &Pair| pair.primary == ldev || pair.secondary == ldev;
+    match app.rt.unit().pairs().into_iter().find(is_paired) {
+        Some(Pair { id: pair, .. }) => Err(SharedError::VolumePaired { ldev, pair }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what would cost a host its volume, unless it is forced.

@@ -1,0 +1,103 @@
+//! `diptych lu`: which volume is behind which LUN of which port.
+
+use super::ask::YesArgs;
+use super::error::CliError;
+use super::table::{or_dash, table};
+use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
+use diptych::rest::Method;
+use diptych::rest::api::{Done, LuInfo, NewLu};
+
+/// Logical units: paths by which SCSI hosts reach volumes.
+///
+/// A path is a port, its host group if it is not the first, and a LUN: CL1-A:3, CL1-A.2:0.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct LuArgs {
+    #[command(flatten)]
+    unit: UnitArgs,
+
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// List paths
+    List,
+    /// Add a path to a volume
+    Add(AddArgs),
+    /// Remove a path; the volume stays
+    Remove {
+        /// The path, as CL1-A:3
+        path: String,
+        /// Also if a host uses the volume
+        #[arg(short, long)]
+        force: bool,
+        #[command(flatten)]
+        yes: YesArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// The path, as CL1-A:3
+    path: String,
+
+    /// The volume, as 00:1A or by its name
+    ldev: String,
+
+    /// Whether hosts are told that blocks may be given up; of the volume, by whatever path
+    #[arg(long, value_name = "BOOL")]
+    thin: Option<bool>,
+
+    /// Whether the medium can be removed; of the volume, by whatever path
+    #[arg(long, value_name = "BOOL")]
+    removable: Option<bool>,
+
+    /// Whether hosts may not change it; of the volume, by whatever path
+    #[arg(long, value_name = "BOOL")]
+    write_protected: Option<bool>,
+}
+
+impl Run for LuArgs {
+    fn unit(&self) -> &UnitArgs {
+        &self.unit
+    }
+
+    fn run(&self, asked: &Asked) -> Result<(), CliError> {
+        match &self.what {
+            What::List => {
+                let lus: Vec<LuInfo> = asked.get("/v1/lus")?;
+                asked.tell(&lus, |lus| list(lus))
+            }
+            What::Add(args) => {
+                let AddArgs { path, ldev, thin, removable, write_protected } = args;
+                let (thin, removable, write_protected) = (*thin, *removable, *write_protected);
+                let (path, ldev) = (path.clone(), ldev.clone());
+                let wanted = NewLu { path, ldev, thin, removable, write_protected };
+                let lu: LuInfo = asked.post("/v1/lus", &wanted)?;
+                asked.tell(&lu, |lu| format!("{} leads to volume {}", lu.path, lu.ldev))
+            }
+            What::Remove { path, force, yes } => {
+                yes.ask(&format!("remove path {path}? hosts lose the volume"))?;
+                let at = format!("/v1/lus/{}?force={force}", part(path)?);
+                let done: Done = asked.client.call(Method::Delete, &at, &())?;
+                asked.tell(&done, |_| format!("removed path {path}"))
+            }
+        }
+    }
+}
+
+fn list(lus: &[LuInfo]) -> String {
+    let row = |lu: &LuInfo| {
+        let flags = [
+            (lu.thin, "thin"),
+            (lu.removable, "removable"),
+            (lu.write_protected, "write-protected"),
+        ];
+        let flags: Vec<&str> =
+            flags.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+        [lu.path.clone(), lu.ldev.clone(), or_dash(lu.name.as_deref()), flags.join(", ")]
+    };
+    table(["PATH", "LDEV", "NAME", "FLAGS"], lus.iter().map(row))
+}
