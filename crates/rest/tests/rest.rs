@@ -2,13 +2,16 @@
 #![cfg(not(any(diptych_loom, diptych_shuttle)))]
 #![allow(missing_docs)] // a test program has no public items
 
+use diptych_cha::scsi::{ScsiTarget, UnitIdentity};
+use diptych_cha::{ChannelAdapter, LuMap};
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{Geometry, LdevId, Time};
-use diptych_rest::api::{CommandAnswer, NewPair, PairInfo, VolumeInfo};
-use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Served};
+use diptych_rest::api::{CommandAnswer, Done, LuInfo, NewLu, NewPair, PairInfo, VolumeInfo};
+use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Scsi, Served};
 use diptych_rt::net::Address;
 use diptych_rt::{Rt, RtConfig};
+use diptych_sync::Arc;
 use diptych_unit::{Plant, Unit, UnitConfig};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -36,7 +39,12 @@ impl Rig {
         unit.set_reserved(LdevId::new(0, 1), true, Time::ZERO).expect("a volume");
         let rt = Rt::start(unit, plant, RtConfig::default()).expect("threads");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let served = Served { rt: rt.clone(), id: 1, scsi: None };
+        let adapter = ChannelAdapter::new(0, ["CL1-A".parse().expect("a port")]);
+        let identity = UnitIdentity { unit_id: 1 };
+        let access = rt.unit().access_board();
+        let target = Arc::new(ScsiTarget::new(identity, Arc::new(adapter), access));
+        let scsi = Some(Scsi { target, kept_as: "lu-map" });
+        let served = Served { rt: rt.clone(), id: 1, scsi };
         let server = RestServer::listen(&[any], limits, served).expect("a server");
         let at = match server.addresses().next() {
             Some(Address::Tcp(at)) => *at,
@@ -237,6 +245,47 @@ fn a_stopped_unit_is_not_healthy() {
     // It can be looked at all the same.
     let volumes: Vec<VolumeInfo> = client.call(Method::Get, "/v1/ldevs", &()).expect("a list");
     assert_eq!(volumes.len(), 2);
+}
+
+#[test]
+fn paths_are_kept() {
+    let rig = Rig::new(RestLimits::default());
+    let client = rig.client();
+    let add = |path: &str, ldev: &str| {
+        let (path, ldev) = (path.to_owned(), ldev.to_owned());
+        let wanted = NewLu { path, ldev, removable: Some(true), ..NewLu::default() };
+        client.call::<LuInfo>(Method::Post, "/v1/lus", &wanted)
+    };
+    let kept = || {
+        let bytes = rig.rt.unit().kept("lu-map").expect("it is kept");
+        let map: LuMap = postcard::from_bytes(&bytes).expect("a map");
+        map.iter().map(|(path, ldev)| format!("{path} {ldev}")).collect::<Vec<_>>()
+    };
+    let made = add("CL1-A:3", "00:01").expect("a free path");
+    assert_eq!((made.path.as_str(), made.removable, made.thin), ("CL1-A:3", true, true));
+    add("cl1-a:0", "00:00").expect("a free path");
+    assert_eq!(kept(), ["CL1-A:0 00:00", "CL1-A:3 00:01"]);
+    let refused = |done: Result<LuInfo, ClientError>, expected: (u16, &str)| match done {
+        Err(ClientError::Refused { status, problem }) => {
+            assert_eq!((status, problem.code.as_str()), expected);
+        }
+        other => panic!("{other:?}"),
+    };
+    refused(add("CL1-A:0", "00:01"), (409, "lu-taken"));
+    refused(add("CL9-A:0", "00:01"), (400, "bad-request"));
+    refused(add("CL2-A:0", "00:01"), (404, "no-lu"));
+    let metrics = client.text("/metrics").expect("text");
+    assert!(
+        metrics.contains("diptych_lu_info{port=\"CL1-A\",lun=\"3\",ldev=\"00:01\"} 1\n"),
+        "{metrics}"
+    );
+    let Done {} = client.call(Method::Delete, "/v1/lus/CL1-A:0", &()).expect("a path");
+    assert_eq!(kept(), ["CL1-A:3 00:01"]);
+    // A volume that goes takes its paths with it.
+    let Done {} = client.call(Method::Delete, "/v1/ldevs/00:01", &()).expect("a volume");
+    assert_eq!(kept(), [""; 0]);
+    let lus: Vec<LuInfo> = client.call(Method::Get, "/v1/lus", &()).expect("a list");
+    assert_eq!(lus, []);
 }
 
 #[test]
