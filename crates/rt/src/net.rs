@@ -39,10 +39,10 @@ mod tls;
 mod wire;
 
 pub use address::{Address, AddressError};
-pub use connection::{Connection, Pending};
+pub use connection::{Connection, Ender, Pending};
 pub use error::NetError;
 pub use limits::NetLimits;
-pub use parts::Part;
+pub use parts::{Filling, Part};
 pub use server::{Server, Service};
 #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
 pub use tls::{TlsConfig, TlsError};

@@ -2,6 +2,7 @@
 
 use super::inbox::Inbox;
 use super::outbox::Outbox;
+use super::parts::Filling;
 use super::{Address, NetError, NetLimits, Part, Wire};
 use bytes::Bytes;
 use diptych_sync::Arc;
@@ -165,6 +166,45 @@ impl Connection {
         self.outbox.push(parts, None);
     }
 
+    /// The same, with parts that are made when it is their turn: `fill` is called at most once, in the
+    /// order in which answers go out, whichever thread they come from. It must be short and wait for
+    /// nothing, as the answers of others wait for it.
+    pub fn send_with(&self, fill: impl FnOnce(&mut Filling<'_>)) {
+        self.outbox.push_with(fill, None);
+    }
+
+    /// Waits until something has come, or the end: at most for so long. Whether it has; then
+    /// [`header`](Self::header) says which.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    pub fn wait(&mut self, patience: Duration) -> Result<bool, NetError> {
+        if !self.inbox.available().is_empty() {
+            return Ok(true);
+        }
+        let wire = self.outbox.wire();
+        self.outbox.end_batch();
+        if self.patience != Some(patience) {
+            wire.set_patience(Some(patience)).map_err(NetError::Io)?;
+            self.patience = Some(patience);
+        }
+        match self.inbox.receive(wire, 1) {
+            Ok(_) => {
+                self.heard_at = Instant::now();
+                self.outbox.begin_batch();
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(self.outbox.failure().unwrap_or(NetError::Io(error))),
+        }
+    }
+
+    /// What ends this connection from elsewhere.
+    pub fn ender(&self) -> Ender {
+        Ender { outbox: self.outbox.clone() }
+    }
+
     /// A request is under way that keeps so many bytes: its payload, or what its answer will have.
     /// Waits until the limits of the connection have room for it.
     ///
@@ -274,6 +314,25 @@ impl Waits<'_> {
     }
 }
 
+/// Ends a connection, from any thread.
+#[derive(Clone)]
+pub struct Ender {
+    outbox: Outbox,
+}
+
+impl Ender {
+    /// Ends it at once: nothing more is received or sent.
+    pub fn end(&self) {
+        self.outbox.end();
+    }
+}
+
+impl fmt::Debug for Ender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ender")
+    }
+}
+
 /// A request under way. It is over when this is dropped, or [answered](Self::answer).
 pub struct Pending {
     /// Taken when it is over.
@@ -292,6 +351,13 @@ impl Pending {
     pub fn send<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>) {
         if let Some(outbox) = &self.outbox {
             outbox.push(parts, None);
+        }
+    }
+
+    /// Sends the answer as [`Connection::send_with`] does; the request is over.
+    pub fn answer_with(mut self, fill: impl FnOnce(&mut Filling<'_>)) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.push_with(fill, Some(self.bytes));
         }
     }
 

@@ -13,7 +13,7 @@
 //!   until it is sent. Together they stay within the limits, but for one request alone.
 //! - After the end nothing is kept, and nobody waits.
 
-use super::parts::Parts;
+use super::parts::{Filling, Parts};
 use super::{NetError, NetLimits, Part, Wire};
 use diptych_sync::{Arc, Condvar, Mutex, MutexGuard, mutant, thread};
 use std::io;
@@ -137,6 +137,11 @@ impl Outbox {
 
     /// Puts these parts there, one behind the other; a request that counted for `over` is over.
     pub(super) fn push<'a>(&self, parts: impl IntoIterator<Item = Part<'a>>, over: Option<usize>) {
+        self.push_with(|filling| parts.into_iter().for_each(|part| filling.part(part)), over);
+    }
+
+    /// The same, with parts that are made in the order in which answers are sent: under the lock.
+    pub(super) fn push_with(&self, fill: impl FnOnce(&mut Filling<'_>), over: Option<usize>) {
         let mut state = self.0.state.lock();
         if let Some(bytes) = over {
             state.requests -= 1;
@@ -146,10 +151,9 @@ impl Outbox {
         if state.ended {
             return;
         }
-        for part in parts {
-            let bytes = state.parts.push(part);
-            state.unsent_bytes += bytes;
-        }
+        let mut filling = Filling::new(&mut state.parts);
+        fill(&mut filling);
+        state.unsent_bytes += filling.bytes();
         if !state.in_batch || state.unsent_bytes >= BATCH_BYTES {
             self.send(state);
         }

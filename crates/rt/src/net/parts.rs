@@ -13,6 +13,29 @@ pub enum Part<'a> {
     Share(Bytes),
 }
 
+/// Where the parts of an answer go, one behind the other, with nothing of another answer between.
+#[derive(Debug)]
+pub struct Filling<'a> {
+    parts: &'a mut Parts,
+    bytes: usize,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(parts: &'a mut Parts) -> Self {
+        Self { parts, bytes: 0 }
+    }
+
+    /// Appends a part.
+    pub fn part(&mut self, part: Part<'_>) {
+        self.bytes += self.parts.push(part);
+    }
+
+    /// Bytes of all parts so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 /// Copied parts are gathered up to this size: headers of many answers are one slice.
 const GATHER_BYTES: usize = 4 << 10;
 /// Slices of one write; the system takes 1,024.
