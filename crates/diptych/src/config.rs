@@ -3,8 +3,11 @@
 //! Volumes, pairs and all else that a unit has are in its log, and are changed while it runs. What is
 //! here is read once, at the start. Without the file all is as usual.
 
+mod iscsi;
+
 use crate::offline::TRACK_BYTES;
 use crate::size::parse_size;
+use diptych::iscsi::{IscsiSettings, Secret};
 use diptych::rt::net::{Address, AddressError, NetLimits, TlsConfig, TlsError};
 use diptych::unit::{Durability, UnitConfig};
 use serde::{Deserialize, Deserializer, de};
@@ -37,14 +40,26 @@ pub(crate) enum ConfigError {
     CacheTooSmall { path: PathBuf, bytes: u64, least_bytes: u64 },
     #[error("{}: limits.{setting} may not be 0", path.display())]
     Zero { path: PathBuf, setting: &'static str },
+    #[error("{}: iscsi.listen: {address} is no TCP address", path.display())]
+    NotTcp { path: PathBuf, address: Address },
+    #[error("{}: iscsi.portals: {text:?} is no portal: say 192.0.2.1:3260 or array.example:3260", path.display())]
+    Portal { path: PathBuf, text: String },
+    #[error(
+        "{}: the secret of {name:?} has to have {} to {} bytes",
+        path.display(), Secret::BYTES_MIN, Secret::BYTES_MAX
+    )]
+    Secret { path: PathBuf, name: String },
+    #[error("{}: the secret of iscsi.own is that of a user as well", path.display())]
+    SameSecret { path: PathBuf, name: String },
 }
 
 /// The file, with what is usual where it says nothing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
     nbd: Nbd,
     http: Http,
+    iscsi: iscsi::Iscsi,
     cache: Cache,
     log: Log,
     limits: Limits,
@@ -157,6 +172,10 @@ pub(crate) struct Config {
     pub(crate) nbd_tls: Option<(TlsConfig, bool)>,
     /// Where HTTP is served, beside the socket in the unit directory.
     pub(crate) http: Vec<Address>,
+    /// Where iSCSI is served.
+    pub(crate) iscsi: Vec<Address>,
+    /// How iSCSI is served.
+    pub(crate) iscsi_settings: IscsiSettings,
     /// Limits of connections, for each protocol.
     pub(crate) limits: NetLimits,
     cache_bytes: u64,
@@ -189,10 +208,16 @@ impl Config {
         if bytes < least_bytes {
             return Err(ConfigError::CacheTooSmall { path: path(), bytes, least_bytes });
         }
+        let iscsi = addresses("iscsi", &file.iscsi.listen)?;
+        if let Some(address) = iscsi.iter().find(|at| matches!(at, Address::Unix(_))).cloned() {
+            return Err(ConfigError::NotTcp { path: path(), address });
+        }
         Ok(Self {
             nbd: addresses("nbd", &file.nbd.listen)?,
             nbd_tls: file.nbd.tls.map(|tls| tls.load(&path())).transpose()?,
             http: addresses("http", &file.http.listen)?,
+            iscsi,
+            iscsi_settings: file.iscsi.settings(&path())?,
             limits: file.limits.checked(&path())?,
             cache_bytes: bytes,
             durability: match file.log.durability {
@@ -293,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn who_may_log_in() {
+        let text = "[iscsi]\nlisten = [\"[::1]:0\"]\nportals = [\"array.example:3260\"]\n\
+                    users = [{ name = \"a\", secret = \"secret secret\" }]\n\
+                    own = { name = \"b\", secret = \"another secret\" }\n";
+        let config = config(text).expect("sound");
+        let settings = &config.iscsi_settings;
+        let names = settings.users.iter().chain(&settings.own).map(|user| user.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((config.iscsi.len(), settings.portals.len()), (1, 1));
+        assert!(!format!("{config:?}").contains("secret secret"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         #[track_caller]
         fn check(text: &str, expected: &str) {
@@ -304,6 +342,14 @@ mod tests {
         check("[nbd]\nport = 3", "unknown field `port`, expected `listen`");
         check("[http]\nlisten = [\"8080\"]", "http.listen: \"8080\" is no address");
         check("[ndb]\n", "unknown field `ndb`");
+        check("[iscsi]\nlisten = [\"unix:x\"]", "iscsi.listen: unix:array/x is no TCP address");
+        check("[iscsi]\nportals = [\"x\"]", "iscsi.portals: \"x\" is no portal");
+        let user =
+            |section, secret| format!("[[iscsi.{section}]]\nname = \"a\"\nsecret = \"{secret}\"\n");
+        check(&user("users", "short"), "the secret of \"a\" has to have 12 to 128 bytes");
+        let own = user("own", "secret secret").replace("[[", "[").replace("]]", "]");
+        let same = user("users", "secret secret") + &own;
+        check(&same, "the secret of iscsi.own is that of a user as well");
         check("[cache]\nsize = \"1MB\"", "a size is a number of bytes");
         check("[cache]\nsize = \"1MiB\"", "cache.size is 1048576 bytes");
         check("[log]\ndurability = \"none\"", "unknown variant `none`");

@@ -1,11 +1,14 @@
 //! `diptych init`: drives, log and volumes, and the file of what must be known before a start.
 
 use crate::config;
+use crate::lu_map;
 use crate::offline::{self, OfflineError};
 use crate::size::parse_size;
+use diptych::cha::LuOptions;
 use diptych::dka::Groups;
 use diptych::format::{BLOCK_BYTES, Emulation, Geometry, LdevId, Time};
 use diptych::rt::{DriveShape, OpenedUnit, UnitDir, UnitShape};
+use diptych::unit::Unit;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -60,6 +63,18 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     drives: Option<u16>,
 
+    /// Show this volume to SCSI hosts as one whose medium can be removed; again for more
+    #[arg(long, value_name = "VOLUME")]
+    removable: Vec<LdevId>,
+
+    /// Keep SCSI hosts from changing this volume; again for more
+    #[arg(long, value_name = "VOLUME")]
+    write_protected: Vec<LdevId>,
+
+    /// Show this volume to SCSI hosts with physical blocks of 4 KiB; again for more
+    #[arg(long, value_name = "VOLUME")]
+    physical_4k: Vec<LdevId>,
+
     /// Size of the log; at least 16MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     log: u64,
@@ -100,6 +115,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
         unit.add_volume(ldev, geometry, drive_no)?;
         unit.set_reserved(ldev, no >= volumes - reserved, Time::ZERO)?;
     }
+    args.set_up_units(&unit)?;
     let path = args.dir.join(config::FILE);
     fs::write(&path, config::TEXT).map_err(|source| OfflineError::Write { path, source })?;
     let report = writeln!(
@@ -112,4 +128,26 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
     );
     report.map_err(OfflineError::Report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl InitArgs {
+    /// How volumes show themselves to SCSI hosts.
+    fn set_up_units(&self, unit: &Unit) -> Result<(), OfflineError> {
+        let mut map = lu_map::load(unit)?;
+        let mut set = |ldevs: &[LdevId], change: fn(&mut LuOptions)| {
+            for &ldev in ldevs {
+                if unit.volume(ldev).is_none() {
+                    return Err(OfflineError::NoVolume { ldev });
+                }
+                let mut options = map.options(ldev);
+                change(&mut options);
+                map.set_options(ldev, options);
+            }
+            Ok(())
+        };
+        set(&self.removable, |options| options.removable = true)?;
+        set(&self.write_protected, |options| options.write_protected = true)?;
+        set(&self.physical_4k, |options| options.physical_4k = true)?;
+        Ok(lu_map::keep(unit, &map)?)
+    }
 }

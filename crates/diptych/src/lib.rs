@@ -12,7 +12,7 @@
 //!
 //! ```text
 //!   hosts ──────────────┐
-//!   L6  nbd  rest       │  one protocol each
+//!   L6  iscsi nbd rest  │  one protocol each
 //!   L5  rt              │  threads, wall clock: turns the crank of the jobs
 //!   L4  unit            │  control unit 102: commands, copy (Figs. 5, 6), change (Fig. 9)
 //!   L3  cha  dka        └▶ channel adapter 109 (Fig. 7), disk adapter 108 (Fig. 10A)
@@ -35,6 +35,7 @@
 //! | [`unit`](mod@unit) | the control unit as jobs and effects, without a thread or a clock |
 //! | [`rt`](mod@rt) | the control unit on threads |
 //! | [`sim`](mod@sim) | the control unit in virtual time |
+//! | [`iscsi`](mod@iscsi) | logical units for SCSI initiators, over iSCSI |
 //! | [`nbd`](mod@nbd) | volumes as network block devices |
 //! | [`rest`](mod@rest) | a running control unit over HTTP, and a client of it |
 //!
@@ -92,6 +93,7 @@ pub use diptych_device as device;
 pub use diptych_dka as dka;
 pub use diptych_drr as drr;
 pub use diptych_format as format;
+pub use diptych_iscsi as iscsi;
 pub use diptych_log as log;
 pub use diptych_nbd as nbd;
 pub use diptych_rest as rest;

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod demo;
 mod init;
+mod lu_map;
 mod offline;
 mod play;
 mod serve;

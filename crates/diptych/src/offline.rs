@@ -1,7 +1,8 @@
 //! What the commands on a unit directory share that no process has open: `init`, `show`, `verify`.
 
 use crate::config::ConfigError;
-use diptych::format::GeometryError;
+use crate::lu_map::LuMapError;
+use diptych::format::{GeometryError, LdevId};
 use diptych::rt::UnitDirError;
 use diptych::unit::{UnitConfig, UnitError};
 use std::io;
@@ -30,6 +31,10 @@ pub(crate) enum OfflineError {
     Reserved { asked: u16, volumes: u16 },
     #[error("the log has {bytes} bytes, it has to be at least {least_bytes}")]
     LogTooSmall { bytes: u64, least_bytes: u64 },
+    #[error("there is no volume {ldev}")]
+    NoVolume { ldev: LdevId },
+    #[error(transparent)]
+    LuMap(#[from] LuMapError),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write the report: {0}")]

@@ -5,10 +5,12 @@
 
 mod addresses;
 mod control;
+mod iscsi;
 mod signals;
 mod tracing_to;
 
 use crate::config::{Config, ConfigError};
+use crate::lu_map::LuMapError;
 use crate::offline::is_damage;
 use addresses::{AddressArgs, Ready};
 pub(crate) use control::socket as control_socket;
@@ -74,6 +76,8 @@ pub(crate) enum ServeError {
     Net(#[from] NetError),
     #[error(transparent)]
     Rest(#[from] RestError),
+    #[error(transparent)]
+    LuMap(#[from] LuMapError),
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
     #[error("cannot say where to attach: {0}")]
@@ -155,17 +159,21 @@ fn serve(
         warn!(%address, "NBD has no passwords: whoever reaches this address has the volumes");
     }
     let mut nbd = Server::listen(&addresses, config.limits, service)?;
-    let mut http = control::listen(args.addresses.http(config), dir, rt, None)?;
+    let mut iscsi = iscsi::Iscsi::listen(args.addresses.iscsi(config), config, rt, dir.shape().id)?;
+    let scsi = Some(iscsi.scsi());
+    let mut http = control::listen(args.addresses.http(config), dir, rt, scsi)?;
     let mut ready = Ready::default();
     ready.extend(http.urls());
     for volume in rt.unit().volumes() {
         ready.extend(nbd.addresses().map(|at| diptych::nbd::export_uri(at, volume.ldev)));
     }
+    ready.extend(iscsi.urls());
     ready.say(args.addresses.ready_file.as_deref())?;
     let ended = wait(rt, signals);
     // From here on nothing new comes, and what has come is answered.
     http.stop();
     nbd.stop();
+    iscsi.stop();
     ended?;
     flush(rt)?;
     info!("stopped: everything is flushed");

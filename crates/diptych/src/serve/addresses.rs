@@ -2,7 +2,7 @@
 
 use super::ServeError;
 use crate::config::Config;
-use diptych::rt::net::Address;
+use diptych::rt::net::{Address, AddressError};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,10 @@ pub(crate) struct AddressArgs {
     /// always: IP:PORT or unix:PATH; again for more
     #[arg(long, value_name = "ADDRESS")]
     http: Vec<Address>,
+
+    /// Serve iSCSI here instead of where diptych.toml says: IP:PORT; again for more
+    #[arg(long, value_name = "ADDRESS", value_parser = tcp)]
+    iscsi: Vec<Address>,
 
     /// Take any free ports instead of those that diptych.toml says
     #[arg(long)]
@@ -39,6 +43,11 @@ impl AddressArgs {
         self.chosen(&self.http, &config.http)
     }
 
+    /// Where to serve iSCSI.
+    pub(super) fn iscsi(&self, config: &Config) -> Vec<Address> {
+        self.chosen(&self.iscsi, &config.iscsi)
+    }
+
     fn chosen(&self, asked: &[Address], usual: &[Address]) -> Vec<Address> {
         if !asked.is_empty() {
             return asked.to_vec();
@@ -50,6 +59,13 @@ impl AddressArgs {
             }
         }
         addresses
+    }
+}
+
+fn tcp(text: &str) -> Result<Address, String> {
+    match text.parse() {
+        Ok(Address::Unix(_)) => Err("iSCSI is served by TCP only".to_owned()),
+        other => other.map_err(|error: AddressError| error.to_string()),
     }
 }
 
