@@ -14,6 +14,10 @@ pub(crate) enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot start cargo: {source}")]
     Start { source: io::Error },
+    #[error("cannot start {}: {source}", program.display())]
+    Spawn { program: PathBuf, source: io::Error },
+    #[error("diptych serve does not come up, or does not serve what it is asked to")]
+    NotServed,
     #[error("cannot read what cargo prints: {source}")]
     Output { source: io::Error },
     #[error("cargo metadata fails; its own message stands above")]

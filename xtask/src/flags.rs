@@ -13,6 +13,7 @@ pub(crate) enum Command {
     Test(TestOptions),
     Loom(LoomOptions),
     Bench(BenchOptions),
+    Conformance(ConformanceOptions),
     /// Flags for the program, each with its value.
     Storm(Vec<String>),
     /// Likewise.
@@ -54,6 +55,15 @@ pub(crate) struct BenchOptions {
     pub(crate) filter: Option<String>,
 }
 
+/// What `cargo xtask conformance` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConformanceOptions {
+    /// Rewrites `docs/conformance.md`.
+    pub(crate) write: bool,
+    /// Runs only the tests whose name contains this.
+    pub(crate) filter: Option<String>,
+}
+
 /// A command line that was not understood.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,9 +79,9 @@ pub(crate) enum FlagError {
     #[error("cargo xtask {command}: {flag} wants a value; see cargo xtask {command} --help")]
     NoValue { command: &'static str, flag: &'static str },
     #[error(
-        "cargo xtask loom: a filter and {flag} contradict each other: the table is of all models"
+        "cargo xtask {command}: a filter and {flag} contradict each other: the table is of all"
     )]
-    FilteredTable { flag: &'static str },
+    FilteredTable { command: &'static str, flag: &'static str },
 }
 
 struct Spec {
@@ -151,6 +161,16 @@ const SPECS: &[Spec] = &[
         word: Some(("filter", "only programs whose package/bench contains this")),
         more: "A figure that is not met is shown and counted; only a program that fails, or\n\
                prints no row, makes the command fail.\n",
+    },
+    Spec {
+        name: "conformance",
+        summary: "libiscsi's tests of iSCSI targets against a real diptych serve",
+        flags: &[("--write", "writes docs/conformance.md")],
+        values: &[],
+        word: Some(("filter", "only tests whose Suite.Test contains this")),
+        more: "Every test of iscsi-test-cu in a process of its own, over a thin, a removable and a\n\
+               write-protected logical unit. Fails when a test fails that can be passed, or when one is\n\
+               skipped on every kind.\n",
     },
     Spec {
         name: "storm",
@@ -283,11 +303,17 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, FlagError> {
         "loom" => {
             // A deep run of some models is useful; a table of some models is not.
             if filter.is_some() && has("--write") {
-                return Err(FlagError::FilteredTable { flag: "--write" });
+                return Err(FlagError::FilteredTable { command: spec.name, flag: "--write" });
             }
             Command::Loom(LoomOptions { deep: has("--deep"), write: has("--write"), filter })
         }
         "bench" => Command::Bench(BenchOptions { criterion: has("--criterion"), filter }),
+        "conformance" => {
+            if filter.is_some() && has("--write") {
+                return Err(FlagError::FilteredTable { command: spec.name, flag: "--write" });
+            }
+            Command::Conformance(ConformanceOptions { write: has("--write"), filter })
+        }
         "storm" => {
             let flags = spec.flags.iter().filter(|(flag, _)| has(flag));
             values.extend(flags.map(|(flag, _)| (*flag).to_owned()));
@@ -366,6 +392,8 @@ mod tests {
             "bench --criterion",
             Ok(Command::Bench(BenchOptions { criterion: true, filter: None })),
         );
+        let conformance = ConformanceOptions { write: true, filter: None };
+        check("conformance --write", Ok(Command::Conformance(conformance)));
         check("storm", Ok(Command::Storm(Vec::new())));
         let with_values = ["--seed", "7", "--splits", "100"].map(str::to_owned).to_vec();
         check("storm --seed 7 --splits 100", Ok(Command::Storm(with_values)));
@@ -384,8 +412,8 @@ mod tests {
         check(
             "lom",
             Err(
-                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, storm, \
-                 search, kill, crash-images, faults",
+                "cargo xtask: no command \"lom\"; there are check, layers, tidy, test, loom, bench, conformance, \
+                 storm, search, kill, crash-images, faults",
             ),
         );
         check(
@@ -411,8 +439,7 @@ mod tests {
         check(
             "loom --write claim",
             Err(
-                "cargo xtask loom: a filter and --write contradict each other: the table is of all \
-                 models",
+                "cargo xtask loom: a filter and --write contradict each other: the table is of all",
             ),
         );
     }

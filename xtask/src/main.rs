@@ -7,8 +7,8 @@
 //! Invariants:
 //! - No crate of the workspace is a dependency: the door opens when nothing behind it builds.
 //! - A run goes on after a failure and lists every one before it ends.
-//! - Nothing here changes a file, but for `docs/loom.md` when `cargo xtask loom` is told to, and installs
-//!   nothing unless `cargo xtask test` is told to.
+//! - Nothing here changes a file, but for `docs/loom.md` and `docs/conformance.md` when the command that
+//!   makes it is told to, and installs nothing unless `cargo xtask test` is told to.
 
 #![expect(clippy::print_stdout, reason = "what a command prints is what it is for")]
 #![expect(clippy::print_stderr, reason = "a refused command line is answered on stderr")]
@@ -16,6 +16,8 @@
 mod bench;
 mod cargo;
 mod check;
+mod conformance;
+mod conformance_table;
 mod crash_images;
 mod error;
 mod faults;
@@ -72,6 +74,7 @@ fn run(command: Command) -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options, &mut report),
         Command::Loom(options) => loom::run(&workspace, &options, &mut report),
         Command::Bench(options) => bench::run(&workspace, &options, &mut report),
+        Command::Conformance(options) => conformance::run(&workspace, &options, &mut report),
         Command::CrashImages(flags) => crash_images::run(&workspace, &flags, &mut report),
         Command::Faults(flags) => faults::run(&workspace, &flags, &mut report),
         Command::Storm(flags) => storm::run(&workspace, &flags, &mut report),

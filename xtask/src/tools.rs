@@ -16,6 +16,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("nbdcopy", "libnbd-bin"),
     ("nbdsh", "python3-libnbd"),
     ("nbdkit", "nbdkit"),
+    ("iscsi-test-cu", "libiscsi-bin"),
     ("fio", "fio"),
     ("openssl", "openssl"),
     ("mke2fs", "e2fsprogs"),
@@ -75,7 +76,7 @@ pub(crate) fn install(report: &mut Report) {
     };
     // An old list of packages may do; a package that is not there is told below.
     let _ = apt(&["update"]);
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    let mut install = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
     install.extend(&missing);
     if !apt(&install) {
         report.skip("install", "apt-get could not do it");
