@@ -5,20 +5,24 @@ use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::stream::{AnyBody, BrokenOff, Streamed};
 use bytes::Bytes;
+use diptych_sync::Arc;
 use http_body_util::{BodyExt, Collected, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::ext::on_informational;
+use hyper::header::{CONTENT_TYPE, EXPECT, HOST};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -188,10 +192,18 @@ impl Client {
         let answer = self.runtime.block_on(async {
             let (parts, body) = Streamed::new(all);
             let request = self.request(Method::Put, path);
-            let request = request.header(CONTENT_TYPE, "application/octet-stream");
-            let request = request.body(Either::Right(body)).map_err(ClientError::Request)?;
+            let request = request
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(EXPECT, "100-continue");
+            let mut request = request.body(Either::Right(body)).map_err(ClientError::Request)?;
+            // A refusal comes before anything is sent: a server that ends the connection with parts of a
+            // body on their way could take its answer with it.
+            let wanted = Arc::new(Notify::new());
+            let told = wanted.clone();
+            on_informational(&mut request, move |_| told.notify_one());
             let (mut sender, connection) = self.connect().await?;
             let send = async {
+                wanted.notified().await;
                 let mut sent = 0;
                 while sent < all {
                     let part = next_part(from, all - sent);
@@ -207,8 +219,14 @@ impl Client {
                 }
                 Ok(())
             };
-            let (sent, answer) = tokio::join!(send, sender.send_request(request));
-            sent.map_err(ClientError::Local)?;
+            let mut answered = pin!(sender.send_request(request));
+            let answer = tokio::select! {
+                answer = answered.as_mut() => answer,
+                sent = send => {
+                    sent.map_err(ClientError::Local)?;
+                    answered.await
+                }
+            };
             let answer = whole(good(answer.map_err(ClientError::Http)?).await?).await;
             connection.abort();
             answer

@@ -214,6 +214,19 @@ fn contents_come_back() {
     let mut back = Vec::new();
     let bytes = client.export(path, &mut back, &mut |_, _| {}).expect("a volume");
     assert!(bytes == BYTES && back == data);
+    // What does not fit is refused before it is sent, and that arrives.
+    for _ in 0..50 {
+        let twice = data.repeat(2);
+        let mut sent = 0;
+        let answer = client.import::<serde_json::Value>(
+            path,
+            &mut twice.as_slice(),
+            2 * BYTES,
+            &mut |bytes, _| sent = bytes,
+        );
+        assert!(matches!(answer, Err(ClientError::Refused { status: 400, .. })), "{answer:?}");
+        assert_eq!(sent, 0);
+    }
     // A source that ends early is this side's failure, and the unit goes on.
     let short = client.import::<serde_json::Value>(
         &format!("{path}?force=true"),

@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("who_asks_nobody_is_told", &[], who_asks_nobody_is_told),
     ("shapes_of_json", &[], shapes_of_json),
     ("volumes_come_and_go", &[], volumes_come_and_go),
+    ("paths_of_scsi_hosts", &[], paths_of_scsi_hosts),
     ("groups_and_schedules", &[], groups_and_schedules),
     ("a_volume_in_use_is_not_taken_from_its_host", &["qemu-io"], a_volume_in_use),
     ("completions_of_shells", &[], completions_of_shells),
@@ -356,6 +357,25 @@ fn volumes_come_and_go() {
     00:03  -     OPEN-V  16.00 MiB       0 of 256  simplex    normal  reserved
     00:04  -     OPEN-V   1.00 MiB        0 of 16  simplex    normal  -
     01:10  -     OPEN-V   1.00 KiB         0 of 1  simplex    normal  reserved
+    ");
+}
+
+fn paths_of_scsi_hosts() {
+    let operator = Operator::new();
+    operator.run(&["lu", "remove", "CL1-A:1"]);
+    let added = operator.run(&["lu", "add", "CL2-A:7", "00:01", "--write-protected", "true"]);
+    assert_eq!(added, "CL2-A:7 leads to volume 00:01\n");
+    let taken = "diptych: logical unit CL1-A:0 is volume 00:00 already\n";
+    operator.refused(&["lu", "add", "CL1-A:0", "00:01"], (1, taken));
+    operator.run(&["ldev", "delete", "00:03"]);
+    assert_eq!(operator.served.stop(), 0);
+    let served = operator.array.serve();
+    let operator = Operator { array: operator.array, served };
+    insta::assert_snapshot!(operator.run(&["lu", "list"]), @r"
+    PATH     LDEV   NAME  FLAGS
+    CL1-A:0  00:00  -     thin
+    CL1-A:2  00:02  -     thin
+    CL2-A:7  00:01  -     thin, write-protected
     ");
 }
 

@@ -27,6 +27,9 @@ fn it_says_where_to_attach_and_stops() {
     let served = array.serve();
     let (nbd, control): (Vec<_>, Vec<_>) =
         served.uris.iter().partition(|uri| uri.starts_with("nbd") && uri.contains("00:0"));
+    let (iscsi, control): (Vec<_>, Vec<_>) =
+        control.into_iter().partition(|uri| uri.starts_with("iscsi://127.0.0.1:"));
+    assert_eq!(iscsi.len(), 4, "{:?}", served.uris);
     assert_eq!(nbd.len(), 8, "{:?}", served.uris);
     assert_eq!(control, [&format!("unix:{}/control.sock", array.dir().display())]);
     let since = Instant::now();

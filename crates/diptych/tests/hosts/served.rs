@@ -39,7 +39,7 @@ impl Array {
         let socket = format!("unix:{}", self.file("nbd.sock").display());
         let mut command = Command::new(PROGRAM);
         command.arg("serve").arg(self.dir());
-        command.args(["--nbd", "127.0.0.1:0", "--nbd", &socket]);
+        command.args(["--nbd", "127.0.0.1:0", "--nbd", &socket, "--free-ports"]);
         Served::start(command, &self.file("serve.log"))
     }
 
@@ -47,7 +47,7 @@ impl Array {
     pub(crate) fn serve_without_signal_of_size(&self) -> Served {
         let mut command = Command::new("sh");
         command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#, PROGRAM, "serve"]).arg(self.dir());
-        command.args(["--nbd", "127.0.0.1:0"]);
+        command.args(["--nbd", "127.0.0.1:0", "--free-ports"]);
         Served::start(command, &self.file("serve.log"))
     }
 }
