@@ -326,6 +326,16 @@ impl Model {
         }
     }
 
+    /// The copier of the pair of a secondary copies all it can.
+    pub fn finish_copies_of(&mut self, secondary: LdevId) {
+        let pair = self.pairs.get(&secondary).filter(|pair| pair.copies());
+        let tracks: Vec<u64> =
+            pair.map(|pair| pair.c.iter().copied().collect()).unwrap_or_default();
+        for track in tracks {
+            self.copied(secondary, TrackNo(track));
+        }
+    }
+
     /// All pairs, as primary and secondary.
     pub fn pairs(&self) -> impl Iterator<Item = (LdevId, LdevId)> + '_ {
         self.pairs.values().map(|pair| (pair.primary, pair.secondary))

@@ -442,9 +442,10 @@ fn orders(
     for no in (0..ops.len()).filter(|no| done & 1 << no == 0) {
         let mut next = model.clone();
         let mut fits = ops[no].apply(&mut next, &replies[no]);
-        if !fits && found_all_copied(&replies[no]) {
+        if let (false, Op::Command(command)) = (fits, &ops[no]) {
+            // Nobody has looked between what was sent together: the copier may have ended before.
             next.clone_from(model);
-            next.finish_copies();
+            next.finish_copies_of(command.secondary);
             fits = ops[no].apply(&mut next, &replies[no]);
         }
         if fits {
@@ -455,10 +456,4 @@ fn orders(
             orders(&next, ops, replies, done, during, after);
         }
     }
-}
-
-/// Whether the copiers had nothing left when the command came: of one that was sent with others nobody has
-/// looked in between.
-fn found_all_copied(reply: &HostReply) -> bool {
-    matches!(reply, HostReply::Outcome(Outcome::Accepted { to: Some(PairStatus::Copied), .. }))
 }
