@@ -321,9 +321,20 @@ impl Model {
             let (below, first): (Vec<_>, Vec<_>) =
                 work.into_iter().partition(|(ldev, _)| self.is_second_level(*ldev));
             for (secondary, track) in first.into_iter().chain(below) {
-                self.copied(secondary, TrackNo(track));
+                if !self.lacks(secondary, track) {
+                    self.copied(secondary, TrackNo(track));
+                }
             }
         }
+    }
+
+    /// Whether a pair in 802 leaves a track alone, because its primary has not got it from the pair above.
+    fn lacks(&self, secondary: LdevId, track: u64) -> bool {
+        let pair = &self.pairs[&secondary];
+        let above = self.pairs.get(&pair.primary);
+        pair.status == PairStatus::PairedNotCopied
+            && (self.volumes[&pair.primary].undefined
+                || above.is_some_and(|above| above.c.contains(&track)))
     }
 
     /// The copier of the pair of a secondary copies all it can.
