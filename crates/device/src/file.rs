@@ -144,6 +144,14 @@ impl fmt::Debug for FileDrive {
     }
 }
 
+impl Drop for FileDrive {
+    /// Gives the lock up, and does not leave that to the close: a process that is just being started has a
+    /// copy of the descriptor for a moment, and the lock with it.
+    fn drop(&mut self) {
+        let (Ok(()) | Err(_)) = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 fn lock(file: &File) -> Result<(), DeviceError> {
     flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
         Errno::WOULDBLOCK => DeviceError::InUse,

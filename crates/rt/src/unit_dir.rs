@@ -37,7 +37,7 @@ pub struct UnitDir {
     path: PathBuf,
     shape: UnitShape,
     /// Unlocked when it is closed.
-    _lock: File,
+    _lock: DirLock,
 }
 
 /// A unit that came back from its directory.
@@ -252,14 +252,25 @@ fn io_error(path: &Path, source: io::Error) -> UnitDirError {
 }
 
 /// A lock that somebody removed is made again: it holds nothing.
-fn take_lock(path: &Path) -> Result<File, UnitDirError> {
+fn take_lock(path: &Path) -> Result<DirLock, UnitDirError> {
     let file = path.join(LOCK);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
     let opened = opened.map_err(|source| io_error(&file, source))?;
     match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(opened),
+        Ok(()) => Ok(DirLock(opened)),
         Err(Errno::WOULDBLOCK) => Err(UnitDirError::InUse { path: path.to_owned() }),
         Err(errno) => Err(io_error(&file, errno.into())),
+    }
+}
+
+/// The lock of a directory.
+#[derive(Debug)]
+struct DirLock(File);
+
+impl Drop for DirLock {
+    /// Not left to the close: a process that is just being started has a copy of the descriptor.
+    fn drop(&mut self) {
+        let (Ok(()) | Err(_)) = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
