@@ -42,10 +42,9 @@ impl Unit {
             return Err(UnitError::TooManyGroups { most });
         }
         self.check_room(&groups, bytes)?;
-        self.core().ledger.take(bytes)?;
-        if let Some(before) = groups.insert(name, pairs) {
-            self.core().ledger.put_back(ledger::of_value(&before));
-        }
+        let before = groups.get(&name).map_or(0, ledger::of_value);
+        self.core().ledger.exchange(before, bytes)?;
+        groups.insert(name, pairs);
         self.put_groups(&groups);
         drop(groups);
         Ok(self.core().journal.commit_now()?)

@@ -111,8 +111,7 @@ impl Unit {
             let bytes_of = |value: &Bytes| ledger::of_bytes(name.len() + value.len());
             let bytes = value.as_ref().map_or(0, bytes_of);
             core.journal.check_room(bytes)?;
-            core.ledger.take(bytes)?;
-            core.ledger.put_back(kept.values.get(name).map_or(0, bytes_of));
+            core.ledger.exchange(kept.values.get(name).map_or(0, bytes_of), bytes)?;
             core.journal.put_control(Kind::Kept, &(name, value.as_deref()));
             kept.put(name.to_owned(), value);
         }

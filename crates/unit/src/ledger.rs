@@ -81,6 +81,13 @@ impl Ledger {
         self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Something takes the place of something else.
+    pub(crate) fn exchange(&self, before_bytes: u64, asked_bytes: u64) -> Result<(), ControlFull> {
+        self.take(asked_bytes.saturating_sub(before_bytes))?;
+        self.put_back(before_bytes.saturating_sub(asked_bytes));
+        Ok(())
+    }
+
     pub(crate) fn put_back(&self, bytes: u64) {
         let before = self.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
         assert!(before >= bytes, "invariant: no more is put back than was taken");
