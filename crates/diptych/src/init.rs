@@ -108,16 +108,8 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
         log_sectors: bytes / BLOCK_BYTES as u64,
         drives: (0..asked).map(drive).collect(),
     };
-    let OpenedUnit { dir: _dir, unit, .. } =
-        UnitDir::create(&args.dir, &shape)?.recover(offline::config())?;
-    for (no, drive_no) in (0..volumes).zip((0..usize::from(asked)).cycle()) {
-        let ldev = LdevId::new(0, no as u8);
-        unit.add_volume(ldev, geometry, drive_no)?;
-        unit.set_reserved(ldev, no >= volumes - reserved, Time::ZERO)?;
-    }
-    args.set_up_units(&unit)?;
-    let path = args.dir.join(config::FILE);
-    fs::write(&path, config::TEXT).map_err(|source| OfflineError::Write { path, source })?;
+    let dir = UnitDir::create(&args.dir, &shape)?;
+    args.fill(dir, geometry, reserved).inspect_err(|_| args.clear())?;
     let report = writeln!(
         io::stdout(),
         "made {}: {volumes} volumes of {} blocks ({}), {reserved} of them reserved, {asked} drives, \
@@ -131,6 +123,30 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, OfflineError> {
 }
 
 impl InitArgs {
+    /// Makes the volumes and the file of settings.
+    fn fill(&self, dir: UnitDir, geometry: Geometry, reserved: u16) -> Result<(), OfflineError> {
+        let drives = dir.shape().drives.len();
+        let OpenedUnit { dir: _dir, unit, .. } = dir.recover(offline::config())?;
+        for (no, drive_no) in (0..self.volumes).zip((0..drives).cycle()) {
+            let ldev = LdevId::new(0, no as u8);
+            unit.add_volume(ldev, geometry, drive_no)?;
+            unit.set_reserved(ldev, no >= self.volumes - reserved, Time::ZERO)?;
+        }
+        self.set_up_units(&unit)?;
+        let path = self.dir.join(config::FILE);
+        fs::write(&path, config::TEXT).map_err(|source| OfflineError::Write { path, source })
+    }
+
+    /// Nothing half-made is left: the directory was new or empty, so all in it is ours. The error to
+    /// report is the one before.
+    fn clear(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        for entry in entries {
+            let (Ok(()) | Err(_)) = fs::remove_file(entry.path());
+        }
+        let (Ok(()) | Err(_)) = fs::remove_dir(&self.dir);
+    }
+
     /// How volumes show themselves to SCSI hosts.
     fn set_up_units(&self, unit: &Unit) -> Result<(), OfflineError> {
         let mut map = lu_map::load(unit)?;

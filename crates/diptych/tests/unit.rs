@@ -88,6 +88,12 @@ fn a_unit_is_made_and_shown() {
         (code, err.as_str()),
         (2, "diptych: 3 drives do not fit 2 volumes: each drive is for one at least\n")
     );
+    // A mistake that is found when the files are there already leaves none of them.
+    let half = dir.with_file_name("half");
+    let args = ["init", "--volume-size", "1MiB", "--log", "16MiB", "--removable", "00:99"];
+    let (code, _, err) = diptych(&args, &half);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("00:99") && !half.exists(), "{err}");
 }
 
 #[test]
