@@ -35,7 +35,7 @@ Examples:
   qemu-img info nbd://127.0.0.1:10809/00:00
 
 Exit codes:
-  0  stopped by SIGTERM or SIGINT: what was received is answered, and everything is on the drives
+  0  stopped by SIGTERM or SIGINT: what was received is answered, and what was answered is durable
   1  the unit does not come back, or its log has failed
   2  no unit, in use, an address that cannot be had, a mistake in diptych.toml";
 
