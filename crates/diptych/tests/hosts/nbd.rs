@@ -211,6 +211,7 @@ fn fio_verifies_its_writes() {
         "--io_size=16M",
         "--verify=crc32c",
         "--verify_fatal=1",
+        "--verify_state_save=0",
         "--output-format=terse",
     ];
     run("fio", job.iter().chain(&bounds).copied().chain([uri.as_str()]));
