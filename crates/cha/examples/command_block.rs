@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let block = block.to_vec().into();
     let op = adapter.request("CL1-A:0".parse()?, HostRequest::Command { block })?;
     println!("\nto the control unit: {op:?}");
-    adapter.answer(&HostReply::Outcome(accepted));
+    adapter.answer("CL1-A".parse()?, &HostReply::Outcome(accepted));
     let carried = adapter.counters().of(OpKind::Command);
     println!("host channel: {} bytes in, {} bytes out", carried.bytes_in, carried.bytes_out);
     Ok(())

@@ -7,6 +7,7 @@ use crate::{
 use bytes::Bytes;
 use diptych_format::{BlockNo, BlockRange};
 use diptych_sync::RwLock;
+use std::collections::BTreeMap;
 
 /// What a host asks of a logical unit. The path says which volume is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,31 +46,34 @@ pub enum HostRequest {
 /// connections do so at once; a request takes the map's lock for reading, and no other.
 ///
 /// ```
-/// use diptych_cha::{ChannelAdapter, HostOp, HostReply, HostRequest};
+/// use diptych_cha::{ChannelAdapter, HostOp, HostReply, HostRequest, LuPath};
 /// use diptych_format::LdevId;
 ///
 /// let adapter = ChannelAdapter::new(0, ["CL1-A".parse().unwrap()]);
-/// let path = "CL1-A:3".parse().unwrap();
+/// let path: LuPath = "CL1-A:3".parse().unwrap();
 /// let ldev = LdevId::new(0, 0x1A);
 /// adapter.change_lu_map(|map| map.add(path, ldev)).unwrap();
 ///
 /// let op = adapter.request(path, HostRequest::Flush).unwrap();
 /// assert_eq!(op, HostOp::Flush { ldev });
-/// adapter.answer(&HostReply::Done);
+/// adapter.answer(path.port, &HostReply::Done);
 /// assert_eq!(adapter.counters().total().operations, 1);
 /// ```
 #[derive(Debug)]
 pub struct ChannelAdapter {
     no: u16,
     lu_map: RwLock<LuMap>,
-    counters: ChannelCounters,
+    by_port: BTreeMap<PortId, ChannelCounters>,
+    /// What came by a port that there is not.
+    elsewhere: ChannelCounters,
 }
 
 impl ChannelAdapter {
     /// Channel adapter `no` of a control unit, with these ports and no paths.
     pub fn new(no: u16, ports: impl IntoIterator<Item = PortId>) -> Self {
-        let lu_map = RwLock::new(LuMap::new(ports));
-        Self { no, lu_map, counters: ChannelCounters::new() }
+        let map = LuMap::new(ports);
+        let by_port = map.ports().map(|port| (port, ChannelCounters::new())).collect();
+        Self { no, lu_map: RwLock::new(map), by_port, elsewhere: ChannelCounters::new() }
     }
 
     /// Which adapter of the control unit it is, from 0.
@@ -96,26 +100,42 @@ impl ChannelAdapter {
     /// counted as rejected.
     pub fn request(&self, path: LuPath, request: HostRequest) -> Result<HostOp, RequestError> {
         let op = self.operation(path, request);
+        let counters = self.counters_of(path.port);
         match &op {
-            Ok(op) => self.counters.count_request(op),
-            Err(_) => self.counters.count_rejected(),
+            Ok(op) => counters.count_request(op),
+            Err(_) => counters.count_rejected(),
         }
         op
     }
 
-    /// Counts a host operation that a protocol made of a request by itself.
-    pub fn count(&self, op: &HostOp) {
-        self.counters.count_request(op);
+    /// Counts a host operation that a protocol made by itself of a request that came by this port.
+    pub fn count(&self, port: PortId, op: &HostOp) {
+        self.counters_of(port).count_request(op);
     }
 
-    /// Counts the answer to a host operation.
-    pub fn answer(&self, reply: &HostReply) {
-        self.counters.count_answer(reply);
+    /// Counts the answer to a host operation, which goes out by this port.
+    pub fn answer(&self, port: PortId, reply: &HostReply) {
+        self.counters_of(port).count_answer(reply);
+    }
+
+    /// Counts bytes that a host at this port had copied from volume to volume, inside the unit.
+    pub fn count_inside(&self, port: PortId, bytes: u64) {
+        self.counters_of(port).count_inside(bytes);
     }
 
     /// What the adapter's channels carried so far.
     pub fn counters(&self) -> ChannelSnapshot {
-        self.counters.snapshot()
+        let ports = self.by_port.values().map(ChannelCounters::snapshot);
+        ports.fold(self.elsewhere.snapshot(), |all, port| all.plus(&port))
+    }
+
+    /// The same, for each port by itself.
+    pub fn counters_by_port(&self) -> impl Iterator<Item = (PortId, ChannelSnapshot)> + '_ {
+        self.by_port.iter().map(|(port, counters)| (*port, counters.snapshot()))
+    }
+
+    fn counters_of(&self, port: PortId) -> &ChannelCounters {
+        self.by_port.get(&port).unwrap_or(&self.elsewhere)
     }
 
     fn operation(&self, path: LuPath, request: HostRequest) -> Result<HostOp, RequestError> {
@@ -207,7 +227,7 @@ mod tests {
                     let data = Bytes::from_static(&[0; 512]);
                     let write = HostRequest::Write { block: BlockNo(0), data };
                     adapter.request(path("CL1-A:3"), write).expect("a path to a volume");
-                    adapter.answer(&HostReply::Done);
+                    adapter.answer(path("CL1-A:3").port, &HostReply::Done);
                 }
             })
         });

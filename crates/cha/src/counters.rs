@@ -12,12 +12,13 @@ use std::fmt;
 
 const KINDS: usize = OpKind::ALL.len();
 
-/// The counters of one channel adapter.
+/// The counters of one port of a channel adapter.
 #[derive(Default)]
 pub struct ChannelCounters {
     by_kind: [KindCounters; KINDS],
     rejected: AtomicU64,
     failed: AtomicU64,
+    inside_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -54,6 +55,11 @@ impl ChannelCounters {
         count(&self.rejected, 1);
     }
 
+    /// Counts bytes that a host had copied from volume to volume and that never crossed its channel.
+    pub fn count_inside(&self, bytes: u64) {
+        count(&self.inside_bytes, bytes);
+    }
+
     /// Counts an answer that goes to the host.
     pub fn count_answer(&self, reply: &HostReply) {
         let kind = match reply {
@@ -76,7 +82,12 @@ impl ChannelCounters {
                 bytes_out: read(&counters.bytes_out),
             }
         });
-        ChannelSnapshot { by_kind, rejected: read(&self.rejected), failed: read(&self.failed) }
+        ChannelSnapshot {
+            by_kind,
+            rejected: read(&self.rejected),
+            failed: read(&self.failed),
+            inside_bytes: read(&self.inside_bytes),
+        }
     }
 }
 
@@ -124,6 +135,8 @@ pub struct ChannelSnapshot {
     pub rejected: u64,
     /// Host operations answered with an error. A refused pair command is answered with an outcome.
     pub failed: u64,
+    /// Bytes that hosts had copied from volume to volume (EXTENDED COPY): they crossed no channel.
+    pub inside_bytes: u64,
 }
 
 impl ChannelSnapshot {
@@ -144,6 +157,18 @@ impl ChannelSnapshot {
             by_kind: OpKind::ALL.map(|kind| self.of(kind).since(earlier.of(kind))),
             rejected: self.rejected.saturating_sub(earlier.rejected),
             failed: self.failed.saturating_sub(earlier.failed),
+            inside_bytes: self.inside_bytes.saturating_sub(earlier.inside_bytes),
+        }
+    }
+
+    /// Both together: those of two ports.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            by_kind: OpKind::ALL.map(|kind| self.of(kind).plus(other.of(kind))),
+            rejected: self.rejected + other.rejected,
+            failed: self.failed + other.failed,
+            inside_bytes: self.inside_bytes + other.inside_bytes,
         }
     }
 }

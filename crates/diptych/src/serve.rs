@@ -160,8 +160,8 @@ fn serve(
     }
     let mut nbd = Server::listen(&addresses, config.limits, service)?;
     let mut iscsi = iscsi::Iscsi::listen(args.addresses.iscsi(config), config, rt, dir.shape().id)?;
-    let scsi = Some(iscsi.scsi());
-    let mut http = control::listen(args.addresses.http(config), dir, rt, scsi)?;
+    let (scsi, servers) = (Some(iscsi.scsi()), vec![nbd.watch(), iscsi.watch()]);
+    let mut http = control::listen(args.addresses.http(config), dir, rt, scsi, servers)?;
     let mut ready = Ready::default();
     ready.extend(http.urls());
     for volume in rt.unit().volumes() {

@@ -4,7 +4,7 @@ use crate::{Done, Op, Part};
 use diptych_device::{Device, DeviceError};
 use diptych_format::{CheckArea, DriveNo, SectorNo, TrackBuf};
 use diptych_sync::atomic::{AtomicBool, Ordering};
-use diptych_sync::{Arc, Condvar, Mutex, mutant};
+use diptych_sync::{Arc, Condvar, Mutex, Tally, mutant};
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 
@@ -28,6 +28,36 @@ struct Drive {
     ended: Condvar,
     /// A request timed out, and its answer is not in.
     fenced: AtomicBool,
+    counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    reads: Tally,
+    read_bytes: Tally,
+    writes: Tally,
+    written_bytes: Tally,
+    flushes: Tally,
+    failed: Tally,
+}
+
+/// What was asked of a drive so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DriveCounts {
+    /// Requests to read.
+    pub reads: u64,
+    /// Bytes that they wanted, check areas among them.
+    pub read_bytes: u64,
+    /// Requests to write.
+    pub writes: u64,
+    /// Bytes that they had.
+    pub written_bytes: u64,
+    /// Requests to make durable what was written.
+    pub flushes: u64,
+    /// Requests of any kind that failed.
+    pub failed: u64,
+    /// Reads and writes under way now.
+    pub under_way: usize,
 }
 
 impl Drives {
@@ -44,6 +74,7 @@ impl Drives {
             under_way: Mutex::new(Vec::new()),
             ended: Condvar::new(),
             fenced: AtomicBool::new(false),
+            counters: Counters::default(),
         };
         Self { drives: drives.into_iter().map(drive).collect() }
     }
@@ -71,30 +102,23 @@ impl Drives {
     ///
     /// If there is no such drive.
     pub fn perform(&self, op: Op) -> Done {
-        let drive_no = op.drive();
-        let drive = &self.drives[usize::from(drive_no.0)];
-        if drive.fenced.load(Ordering::Acquire) {
-            return refused(op, DeviceError::Failed);
+        let drive = &self.drives[usize::from(op.drive().0)];
+        drive.counters.count(&op);
+        let done = drive.perform(op);
+        if done.result.is_err() {
+            drive.counters.failed.add(1);
         }
-        let Some(sector) = op.sector() else {
-            let result = drive.device.flush();
-            return drive.fence(Done { drive: drive_no, result, data: None, checks: None });
-        };
-        let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
-        let _under_way = drive.enter(sectors);
-        // What it waited for may be what timed out.
-        if drive.fenced.load(Ordering::Acquire) && !mutant::removed("fence-after-wait") {
-            return refused(op, DeviceError::Failed);
-        }
-        let done = match op {
-            Op::Read { data, checks, .. } => drive.read(drive_no, sector, data, checks),
-            Op::Write { data, checks, .. } => {
-                let result = drive.write(sector, data.as_ref(), checks.as_ref());
-                Done { drive: drive_no, result, data: None, checks: None }
-            }
-            Op::Flush { .. } => unreachable!("a flush has no sector"),
-        };
-        drive.fence(done)
+        done
+    }
+
+    /// What was asked of a drive so far.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such drive.
+    pub fn counts(&self, drive: DriveNo) -> DriveCounts {
+        let drive = &self.drives[usize::from(drive.0)];
+        DriveCounts { under_way: drive.under_way.lock().len(), ..drive.counters.now() }
     }
 
     /// How much longer than others the requests to a drive took since this was last asked, in
@@ -143,7 +167,63 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+impl Counters {
+    fn count(&self, op: &Op) {
+        let bytes = op.byte_count() as u64;
+        match op {
+            Op::Read { .. } => {
+                self.reads.add(1);
+                self.read_bytes.add(bytes);
+            }
+            Op::Write { .. } => {
+                self.writes.add(1);
+                self.written_bytes.add(bytes);
+            }
+            Op::Flush { .. } => self.flushes.add(1),
+        }
+    }
+
+    fn now(&self) -> DriveCounts {
+        DriveCounts {
+            reads: self.reads.get(),
+            read_bytes: self.read_bytes.get(),
+            writes: self.writes.get(),
+            written_bytes: self.written_bytes.get(),
+            flushes: self.flushes.get(),
+            failed: self.failed.get(),
+            under_way: 0,
+        }
+    }
+}
+
 impl Drive {
+    /// Carries out one request.
+    fn perform(&self, op: Op) -> Done {
+        let drive_no = op.drive();
+        if self.fenced.load(Ordering::Acquire) {
+            return refused(op, DeviceError::Failed);
+        }
+        let Some(sector) = op.sector() else {
+            let result = self.device.flush();
+            return self.fence(Done { drive: drive_no, result, data: None, checks: None });
+        };
+        let sectors = sector.0..sector.0 + (op.byte_count() / diptych_format::BLOCK_BYTES) as u64;
+        let _under_way = self.enter(sectors);
+        // What it waited for may be what timed out.
+        if self.fenced.load(Ordering::Acquire) && !mutant::removed("fence-after-wait") {
+            return refused(op, DeviceError::Failed);
+        }
+        let done = match op {
+            Op::Read { data, checks, .. } => self.read(drive_no, sector, data, checks),
+            Op::Write { data, checks, .. } => {
+                let result = self.write(sector, data.as_ref(), checks.as_ref());
+                Done { drive: drive_no, result, data: None, checks: None }
+            }
+            Op::Flush { .. } => unreachable!("a flush has no sector"),
+        };
+        self.fence(done)
+    }
+
     /// Fences the drive if the request timed out; before the sectors are left to the next one.
     fn fence(&self, done: Done) -> Done {
         if done.result == Err(DeviceError::TimedOut) {

@@ -35,7 +35,7 @@ mod op;
 mod port;
 mod stage;
 
-pub use drives::Drives;
+pub use drives::{DriveCounts, Drives};
 pub use error::DkaError;
 pub use group::{Extent, Groups, Home, Place};
 pub use op::{Done, Op, Part};

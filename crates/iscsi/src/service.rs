@@ -155,6 +155,10 @@ impl Shared {
             tasks: Tasks::default(),
         };
         let (context, connection_no) = (Arc::new(context), who.connection_no);
+        match login.target {
+            Some(target) => connection.attached(target),
+            None => connection.attached("discovery"),
+        }
         info!(peer = connection.peer(), %initiator, target = ?login.target, "logged in");
         Ok(Begun { context, initiator, connection_no, nexus, _place: place })
     }

@@ -63,6 +63,7 @@ impl Service for NbdService {
             false => Some(self.rt.unit().open_writer(agreed.export.ldev).map_err(NbdError::Gone)?),
         };
         let (ldev, read_only) = (agreed.export.ldev, agreed.export.read_only);
+        connection.attached(ldev);
         info!(peer = connection.peer(), volume = %ldev, read_only, "attached");
         let served = transmission::serve(&self.rt, connection, &agreed);
         // What was received may write still.

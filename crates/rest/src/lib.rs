@@ -38,7 +38,7 @@
 //! let rt = Rt::start(unit, plant, RtConfig::default())?;
 //!
 //! let any_port = "127.0.0.1:0".parse()?;
-//! let served = Served { rt: rt.clone(), id: 7, scsi: None };
+//! let served = Served { rt: rt.clone(), id: 7, scsi: None, servers: Vec::new() };
 //! let mut server = RestServer::listen(&[any_port], RestLimits::default(), served)?;
 //! let url = server.urls().next().expect("one address");
 //! let client = Client::new(&url.parse()?)?;

@@ -5,6 +5,7 @@ use crate::server::{Scsi, Served};
 use axum::Json;
 use diptych_cha::{HostOp, HostReply};
 use diptych_rt::Rt;
+use diptych_rt::net::ServerWatch;
 use diptych_sync::{Arc, Mutex, thread};
 use diptych_unit::{ScheduleError, Unit, UnitError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) rt: Rt,
     pub(crate) id: u64,
     pub(crate) scsi: Option<Scsi>,
+    pub(crate) servers: Arc<[ServerWatch]>,
     /// Held while names are looked at and changed, or volumes made and removed.
     pub(crate) names_lock: Arc<Mutex<()>>,
     /// Transfers of contents that may be under way.
@@ -45,9 +47,10 @@ impl MayBeBusy for ScheduleError {
 
 impl App {
     pub(crate) fn new(served: Served, transfers: usize) -> Self {
-        let Served { rt, id, scsi } = served;
+        let Served { rt, id, scsi, servers } = served;
+        let servers = servers.into();
         let transfers = Arc::new(Semaphore::new(transfers));
-        Self { rt, id, scsi, names_lock: Arc::new(Mutex::new(())), transfers }
+        Self { rt, id, scsi, servers, names_lock: Arc::new(Mutex::new(())), transfers }
     }
 
     /// A call of the unit that changes something by hand, again while the log has no room. The driver

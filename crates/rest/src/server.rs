@@ -7,7 +7,7 @@ use crate::socket::{Bound, Listener, Stream};
 use axum::Router;
 use diptych_cha::scsi::ScsiTarget;
 use diptych_rt::Rt;
-use diptych_rt::net::Address;
+use diptych_rt::net::{Address, ServerWatch};
 use diptych_sync::{Arc, thread};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +33,8 @@ pub struct Served {
     pub id: u64,
     /// Its logical units, if it has any.
     pub scsi: Option<Scsi>,
+    /// The servers that hosts come to.
+    pub servers: Vec<ServerWatch>,
 }
 
 /// The SCSI target of a unit, whose map of logical units operators change.

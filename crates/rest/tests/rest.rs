@@ -2,11 +2,13 @@
 #![cfg(not(any(diptych_loom, diptych_shuttle)))]
 #![allow(missing_docs)] // a test program has no public items
 
+mod exposition;
+
 use diptych_cha::scsi::{ScsiTarget, UnitIdentity};
-use diptych_cha::{ChannelAdapter, LuMap};
+use diptych_cha::{ChannelAdapter, HostOp, HostReply, LuMap};
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
-use diptych_format::{Geometry, LdevId, Time};
+use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
 use diptych_rest::api::{CommandAnswer, Done, LuInfo, NewLu, NewPair, PairInfo, VolumeInfo};
 use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Scsi, Served};
 use diptych_rt::net::Address;
@@ -44,7 +46,7 @@ impl Rig {
         let access = rt.unit().access_board();
         let target = Arc::new(ScsiTarget::new(identity, Arc::new(adapter), access));
         let scsi = Some(Scsi { target, kept_as: "lu-map" });
-        let served = Served { rt: rt.clone(), id: 1, scsi };
+        let served = Served { rt: rt.clone(), id: 1, scsi, servers: Vec::new() };
         let server = RestServer::listen(&[any], limits, served).expect("a server");
         let at = match server.addresses().next() {
             Some(Address::Tcp(at)) => *at,
@@ -307,7 +309,7 @@ fn a_unix_socket_is_its_owners() {
     let path = dir.path().join("control.sock");
     let rig = Rig::new(RestLimits::default());
     let address = Address::Unix(path.clone());
-    let served = || Served { rt: rig.rt.clone(), id: 1, scsi: None };
+    let served = || Served { rt: rig.rt.clone(), id: 1, scsi: None, servers: Vec::new() };
     let mut server =
         RestServer::listen(std::slice::from_ref(&address), RestLimits::default(), served())
             .expect("a server");
@@ -324,4 +326,50 @@ fn a_unix_socket_is_its_owners() {
     assert!(client(&server).text("/healthz").is_ok());
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn metrics_are_as_prometheus_reads_them() {
+    let rig = Rig::new(RestLimits::default());
+    let client = rig.client();
+    let name = serde_json::json!({ "name": "payroll" });
+    let _: VolumeInfo = client.call(Method::Patch, "/v1/ldevs/00:00", &name).expect("a volume");
+    let wanted = NewPair { primary: "00:00".to_owned(), ..NewPair::default() };
+    let _: CommandAnswer = client.call(Method::Post, "/v1/pairs", &wanted).expect("a pair");
+    let ldev = LdevId::new(0, 0);
+    let write = HostOp::Write { ldev, block: BlockNo(0), data: vec![7; 8192].into() };
+    assert_eq!(rig.rt.execute(write), HostReply::Done);
+    let (asked, answered) = std::sync::mpsc::channel();
+    let read = HostOp::Read { ldev, blocks: BlockRange::new(BlockNo(0), 8) };
+    rig.rt.submit(read, move |reply| asked.send(reply).expect("somebody waits")).expect("it runs");
+    answered.recv().expect("an answer");
+    assert_eq!(rig.rt.execute(HostOp::Flush { ldev }), HostReply::Done);
+
+    let text = client.text("/metrics").expect("metrics");
+    let families = exposition::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    let value = |family: &str, labels: &[(&str, &str)]| {
+        let is_it = |found: &exposition::Labels| {
+            labels.iter().all(|(name, value)| found.get(*name).is_some_and(|of| of == value))
+        };
+        let samples = &families[family].samples;
+        samples.iter().filter(|(_, found, _)| is_it(found)).map(|(.., value)| value).sum::<f64>()
+    };
+    let of = |kind| [("ldev", "00:00"), ("kind", kind)];
+    for (kind, bytes) in [("read", 4096.0), ("write", 8192.0), ("flush", 0.0), ("unmap", 0.0)] {
+        assert_eq!(value("diptych_volume_bytes_total", &of(kind)), bytes, "{kind}");
+        let count = if kind == "unmap" { 0.0 } else { 1.0 };
+        assert_eq!(value("diptych_volume_operations_total", &of(kind)), count, "{kind}");
+    }
+    assert!(value("diptych_volume_seconds_total", &of("write")) > 0.0);
+    let drive = |kind| [("drive", "0"), ("kind", kind)];
+    assert!(value("diptych_drive_operations_total", &drive("flush")) >= 1.0);
+    assert!(value("diptych_drive_bytes_total", &drive("write")) >= 8192.0);
+    assert!(value("diptych_drive_busy_seconds_total", &[("drive", "0")]) > 0.0);
+    assert_eq!(value("diptych_volume_size_bytes", &[("name", "payroll")]), BYTES as f64);
+    assert_eq!(value("diptych_scsi_sessions", &[("target", "CL1-A")]), 0.0);
+
+    let listed = include_str!("../../../docs/rest.md");
+    let unlisted: Vec<_> =
+        families.keys().filter(|name| !listed.contains(&format!("`{name}`"))).collect();
+    assert!(unlisted.is_empty(), "docs/rest.md does not list {unlisted:?}");
 }

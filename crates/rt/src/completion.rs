@@ -25,6 +25,10 @@ impl Answered {
         Self { done, reply }
     }
 
+    pub(crate) fn reply(&self) -> &HostReply {
+        &self.reply
+    }
+
     /// Hands it over.
     pub(crate) fn deliver(self) {
         let _nesting = Nesting { outer: UNDER_WAY.with(|under_way| under_way.replace(true)) };

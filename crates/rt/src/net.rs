@@ -43,7 +43,7 @@ pub use connection::{Connection, Ender, Pending};
 pub use error::NetError;
 pub use limits::NetLimits;
 pub use parts::{Filling, Part};
-pub use server::{Server, Service};
+pub use server::{ConnectionInfo, Server, ServerWatch, Service};
 #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
 pub use tls::{TlsConfig, TlsError};
 pub use wire::Wire;

@@ -1,11 +1,12 @@
 //! The driver as its users see it.
 
 use crate::task::Task;
+use crate::traffic::{Carried, Counting, TrafficKind};
 use crate::worker::{Engine, Upto};
 use crate::{Clock, RtError, completion};
 use diptych_cha::{HostOp, HostReply};
-use diptych_format::{Time, Wakes};
-use diptych_sync::{Arc, Mutex, thread};
+use diptych_format::{DriveNo, LdevId, Time, Wakes};
+use diptych_sync::{Arc, Mutex, Tally, thread};
 use diptych_unit::Unit;
 use std::fmt;
 
@@ -101,6 +102,16 @@ impl Rt {
         self.engine.clock.now()
     }
 
+    /// What hosts did with a volume so far, whatever they came by.
+    pub fn carried(&self, ldev: LdevId, kind: TrafficKind) -> Carried {
+        self.engine.traffic.of(ldev, kind)
+    }
+
+    /// How long the requests to a drive took together, in nanoseconds; of several at once, each counts.
+    pub fn drive_time_ns(&self, drive: DriveNo) -> u64 {
+        self.engine.drive_ns.get(usize::from(drive.0)).map_or(0, Tally::get)
+    }
+
     /// Carries out a host operation on this thread and returns with device end. Once the driver has
     /// stopped, and if it stops while this waits, the answer is [`HostError::Stopping`].
     ///
@@ -136,8 +147,11 @@ impl Rt {
     ) -> Result<(), RtError> {
         let engine = &*self.engine;
         engine.count_request(self.requests_max)?;
-        let task = Task::host(engine.unit.job(engine.next_owner(), op), Box::new(done));
+        let counting = Counting::of(&op);
+        let job = engine.unit.job(engine.next_owner(), op);
+        let mut task = Task::host(job, Box::new(done), counting);
         if completion::is_under_way() {
+            task.begun = Some(self.now());
             engine.push(task);
         } else {
             engine.run(task, Upto::Slow);

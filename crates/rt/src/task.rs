@@ -1,8 +1,11 @@
 //! A job on its way through the driver.
 
+use crate::Clock;
 use crate::completion::{Answered, Completion};
+use crate::traffic::Counting;
 use diptych_cha::{HostError, HostReply};
 use diptych_format::{DriveNo, OwnerId, Step, Time};
+use diptych_sync::Tally;
 use diptych_unit::{Effect, Event, Job, LogOp, Plant, Reply, Wakes};
 
 /// A job, and what has to happen before it is turned again.
@@ -11,6 +14,9 @@ pub(crate) struct Task {
     pending: Option<Vec<Effect>>,
     /// It has waited at the gate of its drive, and has a place inside.
     pub(crate) let_in: bool,
+    /// What is counted of it when it ends, and since when it is under way.
+    pub(crate) counting: Option<Counting>,
+    pub(crate) begun: Option<Time>,
 }
 
 enum Work {
@@ -18,9 +24,28 @@ enum Work {
     Background(Job<()>),
 }
 
+/// The hardware, and how long requests to each of its drives took.
+pub(crate) struct Timed<'a> {
+    pub(crate) plant: &'a Plant,
+    pub(crate) clock: &'a Clock,
+    pub(crate) drive_ns: &'a [Tally],
+}
+
+impl Timed<'_> {
+    fn perform(&self, effect: Effect) -> Event {
+        let Effect::Disk(op) = &effect else { return self.plant.perform(effect) };
+        let (drive, begun) = (usize::from(op.drive().0), self.clock.now());
+        let event = self.plant.perform(effect);
+        if let Some(drive_ns) = self.drive_ns.get(drive) {
+            drive_ns.add(self.clock.now().ns_since(begun));
+        }
+        event
+    }
+}
+
 /// Performs effects, one after the other. Also says whether the log is still sound.
-pub(crate) fn perform_all(plant: &Plant, effects: Vec<Effect>) -> (Vec<Event>, bool) {
-    let events: Vec<Event> = effects.into_iter().map(|effect| plant.perform(effect)).collect();
+pub(crate) fn perform_all(timed: &Timed<'_>, effects: Vec<Effect>) -> (Vec<Event>, bool) {
+    let events: Vec<Event> = effects.into_iter().map(|effect| timed.perform(effect)).collect();
     let sound = !events.iter().any(|event| matches!(event, Event::Log(Err(_))));
     (events, sound)
 }
@@ -36,12 +61,16 @@ pub(crate) enum Turned {
 }
 
 impl Task {
-    pub(crate) fn host(job: Job<HostReply>, done: Completion) -> Self {
-        Self { work: Work::Host(job, Some(done)), pending: None, let_in: false }
+    pub(crate) fn host(job: Job<HostReply>, done: Completion, counting: Option<Counting>) -> Self {
+        Self { counting, ..Self::new(Work::Host(job, Some(done))) }
     }
 
     pub(crate) fn background(job: Job<()>) -> Self {
-        Self { work: Work::Background(job), pending: None, let_in: false }
+        Self::new(Work::Background(job))
+    }
+
+    fn new(work: Work) -> Self {
+        Self { work, pending: None, let_in: false, counting: None, begun: None }
     }
 
     pub(crate) fn owner(&self) -> OwnerId {
@@ -77,6 +106,7 @@ impl Task {
 
     /// Turns the job once. Signals are to be passed on before anything else is done with the task.
     pub(crate) fn turn(&mut self, now: Time) -> (Turned, Wakes, bool) {
+        self.begun.get_or_insert(now);
         let (step, (wakes, kick)) = match &mut self.work {
             Work::Host(job, done) => {
                 let step = match job.step(now) {
@@ -109,9 +139,9 @@ impl Task {
     }
 
     /// Performs what the job asked for, one effect after the other. `false`: the log has failed.
-    pub(crate) fn perform(&mut self, plant: &Plant) -> bool {
+    pub(crate) fn perform(&mut self, timed: &Timed<'_>) -> bool {
         let effects = self.pending.take().expect("a task that asked for effects");
-        let (events, sound) = perform_all(plant, effects);
+        let (events, sound) = perform_all(timed, effects);
         self.answer(Reply::Events(events));
         sound
     }

@@ -2,12 +2,13 @@
 
 use crate::gates::Gates;
 use crate::parking::{Parked, Parking, Stopped};
-use crate::task::{Task, Turned, perform_all};
+use crate::task::{Task, Timed, Turned, perform_all};
+use crate::traffic::{Counting, Traffic};
 use crate::{Clock, RtError};
 use diptych_cha::{HostError, HostOp, HostReply};
 use diptych_format::{DriveNo, OwnerId, Step, Time};
 use diptych_sync::atomic::{AtomicU64, Ordering};
-use diptych_sync::{Condvar, Mutex, mutant};
+use diptych_sync::{Condvar, Mutex, Tally, mutant};
 use diptych_unit::{Plant, Reply, Unit, Wakes};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,6 +19,9 @@ pub(crate) struct Engine {
     pub(crate) unit: Unit,
     pub(crate) plant: Plant,
     pub(crate) clock: Clock,
+    pub(crate) traffic: Traffic,
+    /// How long requests to each drive took together.
+    pub(crate) drive_ns: Box<[Tally]>,
     pub(crate) parking: Parking,
     queue: Mutex<Queue>,
     /// Whether workers ask before they go to a drive.
@@ -90,12 +94,15 @@ impl Queue {
 impl Engine {
     /// For so many workers.
     pub(crate) fn new(unit: Unit, plant: Plant, clock: Clock, workers: usize) -> Self {
-        let gates = Gates::new(workers, plant.drives().list().count());
+        let drives = plant.drives().list().count();
+        let gates = Gates::new(workers, drives);
         Self {
             is_gated: gates.are_shut(),
             unit,
             plant,
             clock,
+            traffic: Traffic::new(),
+            drive_ns: (0..drives).map(|_| Tally::new()).collect(),
             parking: Parking::default(),
             queue: Mutex::new(Queue { gates, ..Queue::default() }),
             changed: Condvar::new(),
@@ -264,9 +271,13 @@ impl Engine {
                 Turned::Effects => {}
                 Turned::Waits => *running = running.take().and_then(|task| self.park(task)),
                 Turned::Ended(answered) => {
+                    let counting = task.counting.zip(task.begun);
                     *running = None;
                     if let Some(answered) = answered {
                         self.request_ended();
+                        if let Some((counting, begun)) = counting {
+                            self.traffic.count(counting, begun, self.clock.now(), answered.reply());
+                        }
                         answered.deliver();
                     }
                 }
@@ -282,13 +293,17 @@ impl Engine {
             *running = running.take().and_then(|task| self.enter(drive, task));
         }
         let Some(task) = running else { return };
-        let sound = task.perform(&self.plant);
+        let sound = task.perform(&self.timed());
         if let Some(drive) = drive {
             self.leave(drive);
         }
         if !sound {
             self.stop();
         }
+    }
+
+    fn timed(&self) -> Timed<'_> {
+        Timed { plant: &self.plant, clock: &self.clock, drive_ns: &self.drive_ns }
     }
 
     fn enter(&self, drive: DriveNo, task: Task) -> Option<Task> {
@@ -329,15 +344,21 @@ impl Engine {
             return HostReply::Failed(HostError::Stopping);
         }
         self.or_stop(&mut None, |_| {
+            let (counting, begun) = (Counting::of(&op), self.clock.now());
             let mut job = self.unit.job(self.next_owner(), op);
             loop {
                 let step = job.step(self.clock.now());
                 let (wakes, kick) = job.take_signals();
                 self.pass_on(wakes, kick);
                 match step {
-                    Step::Done(reply) => return reply,
+                    Step::Done(reply) => {
+                        if let Some(counting) = counting {
+                            self.traffic.count(counting, begun, self.clock.now(), &reply);
+                        }
+                        return reply;
+                    }
                     Step::Do(effects) => {
-                        let (events, sound) = perform_all(&self.plant, effects);
+                        let (events, sound) = perform_all(&self.timed(), effects);
                         if !sound {
                             self.stop();
                         }

@@ -34,6 +34,7 @@ mod hand_off;
 mod lock;
 pub mod mutant;
 mod source;
+mod tally;
 mod unseen;
 
 #[cfg(any(diptych_loom, diptych_shuttle))]
@@ -42,4 +43,5 @@ pub mod model;
 pub use hand_off::HandOff;
 pub use lock::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use source::{Arc, atomic, thread, thread_local};
+pub use tally::Tally;
 pub use unseen::Unseen;

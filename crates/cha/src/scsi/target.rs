@@ -190,6 +190,15 @@ impl ScsiTarget {
         self.nexuses.read().contains_key(&nexus)
     }
 
+    /// How many sessions there are now at each target, also where there are none.
+    pub fn sessions(&self) -> BTreeMap<TargetId, usize> {
+        let mut sessions: BTreeMap<_, _> = self.targets().into_iter().map(|at| (at, 0)).collect();
+        for nexus in self.nexuses.read().values() {
+            *sessions.entry(nexus.who.target).or_default() += 1;
+        }
+        sessions
+    }
+
     /// Changes the map from paths to volumes, and tells those whose logical units are others then.
     pub fn change_lu_map<R>(&self, change: impl FnOnce(&mut LuMap) -> R) -> R {
         let changed = self.adapter.change_lu_map(change);

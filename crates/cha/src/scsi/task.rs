@@ -19,7 +19,7 @@ use super::reply::{Done, Refused, ScsiReply, ScsiStatus};
 use super::sense::{Asc, Sense};
 use super::table::{Found, find};
 use super::target::{ScsiTarget, Seen};
-use crate::{HostError, HostOp, HostReply, Lun};
+use crate::{HostError, HostOp, HostReply, Lun, PortId};
 use bytes::Bytes;
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId};
 use diptych_sync::Arc;
@@ -59,8 +59,8 @@ pub struct ScsiTask {
     target: Arc<ScsiTarget>,
     /// Which unit's, and whose, aborts end the task, and where they stood.
     bound: Option<Bound>,
-    /// What it asks is what its host moves, and is counted so.
-    is_counted: bool,
+    /// By which port it came, and as what is counted that it asks.
+    counted: Option<(PortId, Counted)>,
     state: State,
 }
 
@@ -89,7 +89,7 @@ impl ScsiTask {
         data: Bytes,
     ) -> Self {
         let state = State::New { nexus, lun, cdb, data };
-        Self { target, bound: None, is_counted: false, state }
+        Self { target, bound: None, counted: None, state }
     }
 
     /// Runs the task to its next question, or to its end. `reply` answers the last question.
@@ -98,8 +98,8 @@ impl ScsiTask {
     ///
     /// If the task has ended.
     pub fn step(&mut self, reply: Option<HostReply>) -> ScsiStep {
-        if let (true, Some(reply)) = (self.is_counted, &reply) {
-            self.target.adapter().answer(reply);
+        if let (Some((port, Counted::Channel)), Some(reply)) = (self.counted, &reply) {
+            self.target.adapter().answer(port, reply);
         }
         if self.is_aborted() {
             self.state = State::Ended;
@@ -177,7 +177,8 @@ impl ScsiTask {
             _ => return Err(Sense::illegal(Asc::INVALID_OPCODE).into()),
         };
         self.bind(&nexus, &seen, operation, cdb)?;
-        self.is_counted = is_counted(operation.verb);
+        let port = nexus.who.target.port;
+        self.counted = counted_as(operation.verb).map(|counted| (port, counted));
         match operation.verb {
             Verb::Read => self.read(&seen, cdb, &nexus, operation, data),
             Verb::Write => self.write(&seen, cdb, &nexus, operation, data),
@@ -283,8 +284,13 @@ impl ScsiTask {
     }
 
     fn ask(&self, op: HostOp) -> ScsiStep {
-        if self.is_counted {
-            self.target.adapter().count(&op);
+        let adapter = self.target.adapter();
+        match (self.counted, &op) {
+            (Some((port, Counted::Channel)), op) => adapter.count(port, op),
+            (Some((port, Counted::Inside)), HostOp::Write { data, .. }) => {
+                adapter.count_inside(port, data.len() as u64);
+            }
+            _ => {}
         }
         ScsiStep::Ask(op)
     }
@@ -304,14 +310,26 @@ impl fmt::Debug for ScsiTask {
     }
 }
 
-/// Whether what the task asks of the unit is what passes the host's channel. What EXTENDED COPY, SANITIZE
-/// and comparisons move does not.
-fn is_counted(verb: Verb) -> bool {
+/// As what is counted that a task asks of the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// What passes the host's channel.
+    Channel,
+    /// What is written without passing it.
+    Inside,
+}
+
+/// What EXTENDED COPY moves does not pass the host's channel; what SANITIZE and comparisons move is
+/// nobody's data.
+fn counted_as(verb: Verb) -> Option<Counted> {
     use Verb::{CompareAndWrite, OrWrite, Read, SynchronizeCache, Unmap, Write, WriteAtomic};
-    matches!(
-        verb,
-        CompareAndWrite | OrWrite | Read | SynchronizeCache | Unmap | Write | WriteAtomic
-    )
+    match verb {
+        CompareAndWrite | OrWrite | Read | SynchronizeCache | Unmap | Write | WriteAtomic => {
+            Some(Counted::Channel)
+        }
+        Verb::ExtendedCopy => Some(Counted::Inside),
+        _ => None,
+    }
 }
 
 /// The blocks of a transfer, if they can be and are not too many.

@@ -198,7 +198,7 @@ impl Rig {
         let path = LuPath::new(self.port, Lun(side as u8));
         let op = self.cha.request(path, request)?;
         let reply = self.rt.execute(op);
-        self.cha.answer(&reply);
+        self.cha.answer(self.port, &reply);
         match reply {
             // What the drive said tells more than what the unit made of it.
             HostReply::Failed(error) => self.check_drives().and(Err(error.into())),

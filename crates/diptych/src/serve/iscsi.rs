@@ -8,7 +8,7 @@ use diptych::cha::{ChannelAdapter, TargetId};
 use diptych::iscsi::{IscsiService, TargetNames};
 use diptych::rest::Scsi;
 use diptych::rt::Rt;
-use diptych::rt::net::{Address, Server};
+use diptych::rt::net::{Address, Server, ServerWatch};
 use diptych::sync::Arc;
 use tracing::warn;
 
@@ -57,6 +57,11 @@ impl Iscsi {
     /// The target, for operators who change what is behind it.
     pub(super) fn scsi(&self) -> Scsi {
         Scsi { target: self.target.clone(), kept_as: lu_map::NAME }
+    }
+
+    /// What looks on while it serves.
+    pub(super) fn watch(&self) -> ServerWatch {
+        self.server.watch()
     }
 
     /// A URL for each logical unit at each address, as libiscsi and qemu have them.

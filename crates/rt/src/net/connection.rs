@@ -3,10 +3,10 @@
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::parts::Filling;
-use super::{Address, NetError, NetLimits, Part, Wire};
+use super::{Address, ConnectionInfo, NetError, NetLimits, Part, Wire};
 use bytes::Bytes;
-use diptych_sync::Arc;
 use diptych_sync::atomic::{AtomicBool, Ordering};
+use diptych_sync::{Arc, Unseen};
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct Connection {
     limits: NetLimits,
     stopping: Arc<AtomicBool>,
     local: Address,
-    peer: String,
+    about: Arc<About>,
     /// By when the negotiation has to be over; `None`: it is.
     negotiation_until: Option<Instant>,
     /// When something came last.
@@ -27,9 +27,26 @@ pub struct Connection {
     patience: Option<Duration>,
 }
 
+/// What is told of a connection to those who look on.
+#[derive(Debug)]
+pub(super) struct About {
+    peer: String,
+    attached: Unseen<Option<String>>,
+}
+
+impl About {
+    pub(super) fn of(peer: &str) -> Self {
+        Self { peer: peer.to_owned(), attached: Unseen::new(None) }
+    }
+
+    pub(super) fn info(&self) -> ConnectionInfo {
+        ConnectionInfo { peer: self.peer.clone(), attached: self.attached.with(|it| it.clone()) }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({} at {})", self.peer, self.local)
+        write!(f, "Connection({} at {})", self.peer(), self.local)
     }
 }
 
@@ -39,7 +56,7 @@ impl Connection {
         limits: NetLimits,
         stopping: Arc<AtomicBool>,
         local: Address,
-        peer: String,
+        about: Arc<About>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -48,7 +65,7 @@ impl Connection {
             limits,
             stopping,
             local,
-            peer,
+            about,
             negotiation_until: Some(now + limits.negotiation),
             heard_at: now,
             patience: None,
@@ -59,7 +76,8 @@ impl Connection {
     /// the thread that has it, and [ended](Self::end) by it too.
     pub fn over(wire: Box<dyn Wire>, limits: NetLimits, local: Address, peer: String) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
-        Self::new(Outbox::new(wire, limits), limits, stopping, local, peer)
+        let about = Arc::new(About::of(&peer));
+        Self::new(Outbox::new(wire, limits), limits, stopping, local, about)
     }
 
     /// Says farewell, where the wire has a word for it.
@@ -74,7 +92,13 @@ impl Connection {
 
     /// Who is at the other end.
     pub fn peer(&self) -> &str {
-        &self.peer
+        &self.about.peer
+    }
+
+    /// Tells those who look on what the peer has chosen.
+    pub fn attached(&self, what: impl fmt::Display) {
+        let what = what.to_string();
+        self.about.attached.with(|attached| *attached = Some(what));
     }
 
     /// The address that it was accepted at.

@@ -1,6 +1,6 @@
 //! A server: its listeners, and the connections that came by them.
 
-use super::connection::Connection;
+use super::connection::{About, Connection};
 use super::outbox::Outbox;
 use super::socket::{Listener, Socket};
 use super::{Address, NetError, NetLimits};
@@ -38,6 +38,47 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<(Arc<Listener>, Address)>,
     acceptors: Vec<thread::JoinHandle<()>>,
+    protocol: &'static str,
+}
+
+/// Looks on while a server serves.
+#[derive(Clone)]
+pub struct ServerWatch {
+    shared: Arc<Shared>,
+    protocol: &'static str,
+}
+
+/// A connection that there is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Who is at the other end.
+    pub peer: String,
+    /// What it has chosen, in the words of its protocol; `None` while it negotiates.
+    pub attached: Option<String>,
+}
+
+impl ServerWatch {
+    /// The word of the protocol.
+    pub fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// Connections that there are now, in the order in which they came.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let connections = self.shared.connections.lock();
+        connections.by_number.values().map(|(_, about)| about.info()).collect()
+    }
+
+    /// Connections that were accepted so far, and that were refused because there were too many.
+    pub fn counts(&self) -> (u64, u64) {
+        self.shared.counts()
+    }
+}
+
+impl fmt::Debug for ServerWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerWatch({})", self.protocol)
+    }
 }
 
 impl fmt::Debug for Server {
@@ -56,7 +97,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Connections {
-    by_number: BTreeMap<u64, Outbox>,
+    by_number: BTreeMap<u64, (Outbox, Arc<About>)>,
     accepted: u64,
     refused: u64,
     /// No more are let in.
@@ -80,7 +121,8 @@ impl Server {
             connections: Mutex::new(Connections::default()),
             fewer: Condvar::new(),
         });
-        let mut server = Self { shared, listeners: Vec::new(), acceptors: Vec::new() };
+        let mut server =
+            Self { shared, listeners: Vec::new(), acceptors: Vec::new(), protocol: S::NAME };
         for address in addresses {
             let (listener, bound) = Listener::bind(address)?;
             server.listeners.push((Arc::new(listener), bound));
@@ -112,8 +154,12 @@ impl Server {
 
     /// Connections that were accepted so far, and that were refused because there were too many.
     pub fn counts(&self) -> (u64, u64) {
-        let connections = self.shared.connections.lock();
-        (connections.accepted, connections.refused)
+        self.shared.counts()
+    }
+
+    /// What looks on, wherever the server itself is.
+    pub fn watch(&self) -> ServerWatch {
+        ServerWatch { shared: self.shared.clone(), protocol: self.protocol }
     }
 
     /// Accepts no more, lets each connection end what was received from it, and ends it; those that
@@ -137,14 +183,14 @@ impl Server {
         }
         let mut connections = shared.connections.lock();
         connections.closed = true;
-        for outbox in connections.by_number.values() {
+        for (outbox, _) in connections.by_number.values() {
             outbox.wire().end(true, false);
         }
         drop(connections);
         if !shared.wait_for_none(shared.limits.drain) {
-            let outboxes: Vec<_> = shared.connections.lock().by_number.values().cloned().collect();
-            warn!(connections = outboxes.len(), "connections that do not end are cut off");
-            outboxes.iter().for_each(Outbox::end);
+            let left: Vec<_> = shared.connections.lock().by_number.values().cloned().collect();
+            warn!(connections = left.len(), "connections that do not end are cut off");
+            left.iter().for_each(|(outbox, _)| outbox.end());
             shared.wait_for_none(shared.limits.drain);
         }
         self.listeners.clear();
@@ -171,8 +217,13 @@ impl Shared {
         true
     }
 
+    fn counts(&self) -> (u64, u64) {
+        let connections = self.connections.lock();
+        (connections.accepted, connections.refused)
+    }
+
     /// Lets a connection in, if there may be one more; its number.
-    fn enter(&self, outbox: &Outbox) -> Option<u64> {
+    fn enter(&self, outbox: &Outbox, about: &Arc<About>) -> Option<u64> {
         let mut connections = self.connections.lock();
         if connections.closed || connections.by_number.len() >= self.limits.connections {
             connections.refused += 1;
@@ -180,7 +231,7 @@ impl Shared {
         }
         connections.accepted += 1;
         let number = connections.accepted;
-        connections.by_number.insert(number, outbox.clone());
+        connections.by_number.insert(number, (outbox.clone(), about.clone()));
         Some(number)
     }
 }
@@ -232,13 +283,14 @@ impl<S: Service> Acceptor<S> {
         let limits = self.shared.limits;
         let socket = Socket::new(fd, limits.stalled).map_err(NetError::Io)?;
         let outbox = Outbox::new(Box::new(socket), limits);
-        let Some(number) = self.shared.enter(&outbox) else {
+        let about = Arc::new(About::of(peer));
+        let Some(number) = self.shared.enter(&outbox, &about) else {
             info!(protocol = S::NAME, peer, "refused: too many connections");
             return Ok(());
         };
         let place = Place { shared: self.shared.clone(), outbox: outbox.clone(), number };
         let (stopping, local) = (self.shared.stopping.clone(), self.address.clone());
-        let mut connection = Connection::new(outbox, limits, stopping, local, peer.to_owned());
+        let mut connection = Connection::new(outbox, limits, stopping, local, about);
         let service = self.service.clone();
         let thread = thread::Builder::new().name(format!("{}-{number}", S::NAME));
         let started = thread.spawn(move || {

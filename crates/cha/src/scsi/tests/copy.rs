@@ -58,6 +58,7 @@ fn blocks_are_copied_inside() {
         [OpKind::Read, OpKind::Write].map(|kind| after.of(kind)),
         [OpKind::Read, OpKind::Write].map(|kind| before.of(kind))
     );
+    assert_eq!(after.since(&before).inside_bytes, 200 * 512);
     let status = bench.run(host, 1, &results(0, 7), &[]);
     assert_eq!(status.data_in[..7], [0, 0, 0, 8, 1, 0, 3]);
     bench.check(host, 1, &results(0, 8), &[], "IllegalRequest 24/00");
