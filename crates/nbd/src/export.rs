@@ -32,11 +32,11 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    /// The export of this name; the empty name is the volume with the lowest number.
+    /// The export of this number or name; the empty name is the volume with the lowest number.
     pub(crate) fn find(rt: &Rt, name: &[u8]) -> Option<Self> {
         let ldev = match std::str::from_utf8(name).ok()? {
             "" => rt.unit().volumes().first()?.ldev,
-            name => name.parse().ok()?,
+            name => rt.unit().find_volume(name)?,
         };
         match rt.execute(HostOp::Describe { ldev }) {
             HostReply::Volume(facts) => Some(Self::of(&facts)),
@@ -71,10 +71,13 @@ impl Export {
     pub(crate) fn name(&self) -> String {
         self.ldev.to_string()
     }
+}
 
-    /// For people.
-    pub(crate) fn description(&self) -> String {
-        format!("Diptych volume {}", self.ldev)
+/// What a volume is called, for people.
+pub(crate) fn description(rt: &Rt, ldev: LdevId) -> String {
+    match rt.unit().volume_name(ldev) {
+        Some(name) => format!("Diptych volume {ldev}, {name}"),
+        None => format!("Diptych volume {ldev}"),
     }
 }
 

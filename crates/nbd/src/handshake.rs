@@ -1,7 +1,7 @@
 //! The handshake: from the first magic number to the volume that the client chose.
 
 use crate::context::{CONTEXTS_MAX, Context};
-use crate::export::Export;
+use crate::export::{Export, description};
 use crate::option::{self, Bad, ContextRequest, InfoRequest, OPTION_BYTES_MAX, Reply, reply};
 use crate::request::PAYLOAD_BYTES_MAX;
 use crate::{NbdError, NbdService};
@@ -197,7 +197,8 @@ impl Haggling<'_> {
         for volume in self.rt.unit().volumes() {
             let name = volume.ldev.to_string();
             let length = u32::try_from(name.len()).expect("a volume's number is short");
-            let data = [&length.to_be_bytes(), name.as_bytes()].concat();
+            let description = description(self.rt, volume.ldev);
+            let data = [&length.to_be_bytes(), name.as_bytes(), description.as_bytes()].concat();
             reply(self.connection, option::LIST, Reply::Server, &data);
         }
         self.answer(option::LIST, Reply::Ack, &[])
@@ -220,7 +221,7 @@ impl Haggling<'_> {
             send(option::INFO_NAME, export.name().as_bytes());
         }
         if request.wants(option::INFO_DESCRIPTION) {
-            send(option::INFO_DESCRIPTION, export.description().as_bytes());
+            send(option::INFO_DESCRIPTION, description(self.rt, export.ldev).as_bytes());
         }
         if request.wants(option::INFO_BLOCK_SIZE) {
             let sizes = [512, 4096, PAYLOAD_BYTES_MAX].map(u32::to_be_bytes);

@@ -1,18 +1,12 @@
-//! Names of volumes: kept in the unit, one to a volume.
-//!
-//! A name is kept under the volume's number. One that was left by a volume that is no more means
-//! nothing: a new volume of that number gets its own, or none.
+//! Names of volumes: what they may be. The unit keeps them, one to a volume.
 
 use crate::management::App;
 use crate::problem::Failure;
-use bytes::Bytes;
 use diptych_format::LdevId;
 use std::collections::BTreeMap;
 
 /// The most characters of a volume's name.
 pub const VOLUME_NAME_CHARS_MAX: usize = 32;
-
-const PREFIX: &str = "name/";
 
 /// All names, by volume.
 pub(crate) type Names = BTreeMap<LdevId, String>;
@@ -34,28 +28,19 @@ fn check(name: &str) -> Result<(), Failure> {
 impl App {
     /// The names of all volumes that have one.
     pub(crate) fn names(&self) -> Names {
-        let unit = self.rt.unit();
-        let name = |key: String| {
-            let ldev = key.strip_prefix(PREFIX)?.parse().ok()?;
-            let name = String::from_utf8(unit.kept(&key)?.to_vec()).ok()?;
-            unit.volume(ldev).map(|_| (ldev, name))
-        };
-        unit.kept_names(PREFIX).into_iter().filter_map(name).collect()
+        self.rt.unit().volume_names()
     }
 
     /// The volume of this number or name.
     pub(crate) fn ldev(&self, text: &str) -> Result<LdevId, Failure> {
-        if text.contains(':') {
-            let ldev = text.parse()?;
-            let volume = self.rt.unit().volume(ldev);
-            return volume.map(|_| ldev).ok_or_else(|| Failure::no_volume(ldev));
+        if let Some(ldev) = self.rt.unit().find_volume(text) {
+            return Ok(ldev);
         }
-        let found = self.names().into_iter().find(|(_, name)| name == text);
-        let no_volume = || {
-            let message = format_args!("no volume is called {text:?}");
-            Failure::missing("no-volume", message).or("diptych ldev list tells the volumes")
-        };
-        found.map(|(ldev, _)| ldev).ok_or_else(no_volume)
+        if text.contains(':') {
+            return Err(Failure::no_volume(text.parse()?));
+        }
+        let message = format_args!("no volume is called {text:?}");
+        Err(Failure::missing("no-volume", message).or("diptych ldev list tells the volumes"))
     }
 
     /// Whether a volume may be called so.
@@ -72,12 +57,7 @@ impl App {
 
     /// Gives a volume a name, or takes it away. Who calls this holds the names.
     pub(crate) fn set_name(&self, ldev: LdevId, name: Option<&str>) -> Result<(), Failure> {
-        let key = format!("{PREFIX}{ldev}");
-        let value = name.map(|name| Bytes::copy_from_slice(name.as_bytes()));
-        if self.rt.unit().kept(&key) == value {
-            return Ok(());
-        }
-        self.managed(|unit| unit.keep(&key, value.clone()))
+        self.managed(|unit| unit.set_volume_name(ldev, name))
     }
 }
 

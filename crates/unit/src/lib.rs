@@ -81,6 +81,7 @@ mod journal;
 mod kept;
 mod ledger;
 mod mailbox;
+mod names;
 mod park;
 mod record;
 mod recovery;

@@ -4,7 +4,7 @@ use crate::client::{
     ABORT, Client, EXPORT_NAME, GO, INFO, LIST, LIST_META_CONTEXT, SET_META_CONTEXT,
     STRUCTURED_REPLY, contexts, info,
 };
-use crate::rig::{BYTES, Rig};
+use crate::rig::{BYTES, RESERVED, Rig};
 
 const ACK: i64 = 1;
 const SERVER: i64 = 2;
@@ -39,13 +39,37 @@ fn export_name_has_no_answer_but_the_volume() {
 }
 
 #[test]
+fn a_volume_has_a_number_and_perhaps_a_name() {
+    let rig = Rig::new();
+    let name = |name| rig.rt.unit().set_volume_name(RESERVED, name).unwrap();
+    let find = |text: &str| {
+        let mut client = Client::new(rig.port);
+        let answer = client.option(INFO, &info(text, &[]));
+        kinds(&answer).first() == Some(&INFO_REPLY)
+    };
+    name(Some("payroll"));
+    assert!(find("payroll") && find("00:1A") && !find("pay"));
+    let listed = Client::new(rig.port).option(LIST, b"");
+    assert!(listed[2].1.ends_with(b"00:1ADiptych volume 00:1A, payroll"));
+    // The volume goes on under whatever name it was chosen by.
+    let mut client = Client::attached(rig.port, "payroll");
+    name(Some("wages"));
+    assert_eq!(client.read(0, 512), [0; 512]);
+    assert!(find("wages") && !find("payroll"));
+    name(None);
+    assert!(!find("wages"));
+}
+
+#[test]
 fn volumes_are_listed() {
     let rig = Rig::new();
     let mut client = Client::new(rig.port);
     let replies = client.option(LIST, b"");
     assert_eq!(kinds(&replies), [SERVER, SERVER, SERVER, ACK]);
-    let names: Vec<_> = replies[..3].iter().map(|(_, data)| &data[4..]).collect();
-    assert_eq!(names, [b"00:00", b"00:01", b"00:1A"]);
+    let text = |data: &Vec<u8>| String::from_utf8(data.clone()).unwrap();
+    let volumes: Vec<_> = replies[..3].iter().map(|(_, data)| text(data)).collect();
+    assert_eq!(volumes[0], "\0\0\0\u{5}00:00Diptych volume 00:00");
+    assert_eq!(volumes[2], "\0\0\0\u{5}00:1ADiptych volume 00:1A");
     assert_eq!(kinds(&client.option(LIST, b"x")), [ERR_INVALID]);
     assert_eq!(kinds(&client.option(ABORT, b"")), [ACK]);
     assert!(client.is_closed());
