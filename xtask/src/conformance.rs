@@ -3,10 +3,14 @@
 //! The server runs on a temporary directory, with a logical unit of each kind (thin, thin with large
 //! physical blocks, removable, write-protected) and two portals. Every test runs in a process of its own
 //! with a time limit, so that one that hangs or dies hides no other. A test counts as it ends on the kind
-//! that it is for: the first on which it passes; where it fails on another, the document says so.
+//! that it is for: the first on which it passes. Where it fails on another, the document says so, and why; if
+//! nobody knows why, it has failed.
 //!
-//! Invariants: what a test skips is never counted as passed, though the suite itself does so; the server is
-//! ended and the directory removed, whatever happens.
+//! Tests reset targets and wait for timers, so some servers share them out: each takes the next test when
+//! it is done with one, and none meets another's reservations and resets.
+//!
+//! Invariants: what a test skips is never counted as passed, though the suite itself does so; the servers
+//! are ended and their directories removed, whatever happens.
 
 use crate::Error;
 use crate::cargo::Cargo;
@@ -17,10 +21,13 @@ use crate::workspace::Workspace;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SUITE: &str = "iscsi-test-cu";
+/// Servers, each with a test at a time.
+const SERVERS: usize = 2;
 const TEST_LIMIT: Duration = Duration::from_secs(180);
 const START_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(5);
@@ -31,6 +38,8 @@ const KINDS: [(&str, Option<&str>); 4] = [
     ("removable", Some("--removable")),
     ("write-protected", Some("--write-protected")),
 ];
+/// The tests that write whole volumes.
+const LONGEST: &str = "Sanitize.";
 /// Large enough for a SANITIZE that is still under way after some seconds.
 const VOLUME_SIZE: &str = "2GiB";
 const DOCUMENT: &str = "docs/conformance.md";
@@ -65,31 +74,51 @@ fn conform(
         return Ok(Outcome::of_check(false));
     }
     let program = workspace.target_dir.join("debug/diptych");
-    let dir = TempDir::new()?;
-    let server = Server::start(&program, &dir.0)?;
-    let mut runs = Vec::new();
-    for test in tests {
-        let run = server.run(test, &dir.0.join("log"))?;
-        if run.verdict != Verdict::Pass || run.fails_elsewhere() {
-            println!("    {run}");
-        }
-        runs.push(run);
-    }
-    drop(server);
-    let text = document(&version(), &runs);
-    print!("{text}");
+    let runs = run_all(&program, tests)?;
     if options.write {
+        let text = document(&version(), &runs);
         let path = workspace.root.join(DOCUMENT);
         fs::write(&path, &text).map_err(|source| Error::Write { path, source })?;
     }
     let count = |is: fn(&Run) -> bool| runs.iter().filter(|run| is(run)).count();
     let tally = Tally {
-        passed: count(|run| run.verdict == Verdict::Pass),
+        passed: count(|run| run.verdict == Verdict::Pass && !run.is_failure()),
         failed: count(Run::is_failure),
         skipped: count(|run| run.verdict == Verdict::Skip || run.is_excepted()),
     };
     let is_skipped = runs.iter().any(|run| run.verdict == Verdict::Skip);
     Ok(Outcome::of_tests(tally.failed == 0 && !is_skipped, tally))
+}
+
+/// Runs the tests, shared out among the servers; in their order.
+fn run_all(program: &Path, tests: &[String]) -> Result<Vec<Run>, Error> {
+    // The longest come first, so that none is left for the end.
+    let mut order: Vec<usize> = (0..tests.len()).collect();
+    order.sort_by_key(|no| !tests[*no].starts_with(LONGEST));
+    let next = AtomicUsize::new(0);
+    let serve = |no: usize| {
+        let dir = TempDir::new(no)?;
+        let server = Server::start(program, &dir.0)?;
+        let mut runs = Vec::new();
+        loop {
+            let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                return Ok(runs);
+            };
+            let run = server.run(&tests[at], &dir.0.join("log"))?;
+            if run.verdict != Verdict::Pass || run.is_failure() {
+                println!("    {run}");
+            }
+            runs.push((at, run));
+        }
+    };
+    let mut runs = thread::scope(|scope| {
+        let servers: Vec<_> = (0..SERVERS).map(|no| scope.spawn(move || serve(no))).collect();
+        let ended = servers.into_iter().map(|server| server.join().expect("no server panics"));
+        ended.collect::<Result<Vec<_>, Error>>()
+    })?;
+    let mut runs: Vec<(usize, Run)> = runs.drain(..).flatten().collect();
+    runs.sort_by_key(|(at, _)| *at);
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
 /// The version of the package that has the suite.
@@ -103,8 +132,8 @@ fn version() -> String {
 struct TempDir(PathBuf);
 
 impl TempDir {
-    fn new() -> Result<Self, Error> {
-        let name = format!("diptych-conformance-{}", std::process::id());
+    fn new(no: usize) -> Result<Self, Error> {
+        let name = format!("diptych-conformance-{}-{no}", std::process::id());
         let path = std::env::temp_dir().join(name);
         match fs::create_dir(&path) {
             Ok(()) => Ok(Self(path)),

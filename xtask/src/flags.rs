@@ -134,7 +134,8 @@ const SPECS: &[Spec] = &[
         values: &[],
         word: None,
         more: "Everything of check; unit, property, snapshot and integration tests; doc tests;\n\
-               features; every crate alone; and the models in their everyday bounds.\n\
+               features; every crate alone; the tests of conformance; and the models in their\n\
+               everyday bounds.\n\
                Snapshots are never rewritten. Tests with programs of others, such as qemu-img, are\n\
                skipped where those are missing; --install has apt-get install them, as root or by sudo.\n",
     },
@@ -169,8 +170,8 @@ const SPECS: &[Spec] = &[
         values: &[],
         word: Some(("filter", "only tests whose Suite.Test contains this")),
         more: "Every test of iscsi-test-cu in a process of its own, over a thin, a removable and a\n\
-               write-protected logical unit. Fails when a test fails that can be passed, or when one is\n\
-               skipped on every kind.\n",
+               write-protected logical unit. Prints what does not pass. Fails when a test fails that can be\n\
+               passed, or when one is skipped on every kind. `cargo xtask test` runs it too.\n",
     },
     Spec {
         name: "storm",

@@ -1,10 +1,10 @@
 //! `cargo xtask test`: the whole test run, as a person, a hook and a CI machine start it.
 
 use crate::cargo::Cargo;
-use crate::flags::{LoomOptions, TestOptions};
+use crate::flags::{ConformanceOptions, LoomOptions, TestOptions};
 use crate::report::{Outcome, Report, Tally};
 use crate::workspace::Workspace;
-use crate::{Error, check, loom, tools};
+use crate::{Error, check, conformance, loom, tools};
 
 /// Runs everything, unless the models are left out.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
@@ -28,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
         let all = ["test", "--workspace", "--all-features", "--no-fail-fast", "--doc"];
         counted(cargo(&all))
     });
+    conformance::run(workspace, &ConformanceOptions::default(), report);
     // Features only add: without them it has to build. A crate that builds only among the others borrows a feature from them.
     for member in &workspace.members {
         let package = member.name.as_str();
