@@ -137,7 +137,9 @@ const SPECS: &[Spec] = &[
                features; every crate alone; the tests of conformance; and the models in their\n\
                everyday bounds.\n\
                Snapshots are never rewritten. Tests with programs of others, such as qemu-img, are\n\
-               skipped where those are missing; --install has apt-get install them, as root or by sudo.\n",
+               skipped where those are missing; --install has apt-get install them, as root or by sudo, and\n\
+               removes nothing for it. Where qemu's tools are newer than this machine's sources, their\n\
+               driver for iSCSI is taken from the release's backports and unpacked under target/tools.\n",
     },
     Spec {
         name: "loom",

@@ -8,12 +8,14 @@
 //! - No crate of the workspace is a dependency: the door opens when nothing behind it builds.
 //! - A run goes on after a failure and lists every one before it ends.
 //! - Nothing here changes a file, but for `docs/loom.md` and `docs/conformance.md` when the command that
-//!   makes it is told to, and installs nothing unless `cargo xtask test` is told to.
+//!   makes it is told to, and installs nothing unless `cargo xtask test` is told to; a package of the machine
+//!   is never removed.
 
 #![expect(clippy::print_stdout, reason = "what a command prints is what it is for")]
 #![expect(clippy::print_stderr, reason = "a refused command line is answered on stderr")]
 
 mod bench;
+mod block_driver;
 mod cargo;
 mod check;
 mod conformance;

@@ -9,7 +9,7 @@ use crate::{Error, check, conformance, loom, tools};
 /// Runs everything, unless the models are left out.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
     if options.install {
-        tools::install(report);
+        tools::install(&workspace.target_dir, report);
     }
     check::run(workspace, report);
     let root = &workspace.root;
@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     } else {
         loom::run(workspace, &LoomOptions::default(), report);
     }
-    tools::name_missing();
+    tools::name_missing(&workspace.target_dir);
 }
 
 /// Runs cargo and sums what its test programs say.
