@@ -7,6 +7,7 @@
 
 mod copies;
 mod inside;
+mod iscsi;
 mod nbd;
 mod operators;
 mod process;
@@ -20,7 +21,8 @@ use std::process::ExitCode;
 type Case = (&'static str, &'static [&'static str], fn());
 
 fn main() -> ExitCode {
-    let cases = [process::CASES, nbd::CASES, copies::CASES, operators::CASES].concat();
+    let cases =
+        [process::CASES, nbd::CASES, iscsi::CASES, copies::CASES, operators::CASES].concat();
     let trial = |(name, tools, run): Case| {
         let missing: Vec<_> = tools.iter().filter(|tool| !tool::is_there(tool)).collect();
         let trial = Trial::test(name, move || {

@@ -90,6 +90,13 @@ impl Served {
         self.uri("nbd+unix://", volume)
     }
 
+    /// The logical unit's address. Volumes are logical units in their order.
+    pub(crate) fn iscsi(&self, lun: u16) -> &str {
+        let end = format!("/{lun}");
+        let is_it = |uri: &&String| uri.starts_with("iscsi://") && uri.ends_with(&end);
+        self.uris.iter().find(is_it).expect("the unit is served")
+    }
+
     fn uri(&self, scheme: &str, volume: &str) -> &str {
         let volume = format!("/{volume}");
         let is_it = |uri: &&String| uri.starts_with(scheme) && uri.contains(&volume);

@@ -3,9 +3,12 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+/// qemu's driver for iSCSI, as if it were a program. Its package is of exactly the version of qemu's tools.
+pub(crate) const QEMU_ISCSI: &str = "qemu-block-extra";
 
 /// The system's own programs come first, and an administrator's are found too.
 const SYSTEM: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -20,6 +23,11 @@ fn path() -> OsString {
 
 /// Whether there is such a program. Of `fio`, one that speaks NBD is meant.
 pub(crate) fn is_there(tool: &str) -> bool {
+    if tool == QEMU_ISCSI {
+        // Of an URL without anything the driver itself complains.
+        return is_there("qemu-img")
+            && ran("qemu-img", ["info", "iscsi://"]).2.contains("parse URL");
+    }
     let is_file = env::split_paths(&path()).any(|dir| dir.join(tool).is_file());
     is_file
         && match tool {
@@ -30,13 +38,32 @@ pub(crate) fn is_there(tool: &str) -> bool {
         }
 }
 
+/// Where `cargo xtask test --install` puts qemu's modules if those of the system are of another version.
+fn qemu_modules() -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?;
+    Some(target.join("tools/qemu-modules")).filter(|path| path.exists())
+}
+
 /// What a program came to: its status, its output, its errors.
 pub(crate) fn ran(
     tool: &str,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> (ExitStatus, String, String) {
+    ran_with(tool, args, &[])
+}
+
+/// The same with more in its environment.
+pub(crate) fn ran_with(
+    tool: &str,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    environment: &[(String, &str)],
+) -> (ExitStatus, String, String) {
     let mut command = Command::new(tool);
-    command.args(args).env("PATH", path()).stdin(Stdio::null());
+    command.args(args).env("PATH", path()).env("LC_ALL", "C").stdin(Stdio::null());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    if let (Some(modules), None) = (qemu_modules(), env::var_os("QEMU_MODULE_DIR")) {
+        command.env("QEMU_MODULE_DIR", modules);
+    }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect(tool);
     // Read on threads of their own, so that it never waits for us.
     let read = |mut from: Box<dyn Read + Send>| {
