@@ -20,7 +20,7 @@ const MARK_SECTORS: u64 = 128;
 /// A log has at least about so many places to trim to.
 const MARKS_LEAST: u64 = 32;
 /// Zeros written at once when a log is made.
-const ZEROS_BYTES: usize = 1 << 20;
+const ZEROS_BYTES: usize = 64 << 10;
 
 /// Which log it is, as its maker says: batches of another log that was on the device before are not
 /// taken for this one's.
@@ -71,12 +71,21 @@ pub(crate) struct State {
     pub(crate) marks: VecDeque<(Sequence, Position)>,
     /// Memory for head areas.
     pub(crate) area: Vec<u8>,
+    /// What stands before the head in its page. Empty: nothing does, or it is not known.
+    pub(crate) before_head: Vec<u8>,
 }
 
 impl State {
     pub(crate) fn new(superblock: Superblock) -> Self {
         let (head, next) = (superblock.tail, superblock.first);
-        Self { superblock, head, next, marks: VecDeque::new(), area: Vec::new() }
+        Self {
+            superblock,
+            head,
+            next,
+            marks: VecDeque::new(),
+            area: Vec::new(),
+            before_head: Vec::new(),
+        }
     }
 
     /// Sectors from the beginning to the end.

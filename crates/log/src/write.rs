@@ -7,10 +7,15 @@ use crate::ring::Position;
 use crate::room::LogRoom;
 use crate::{Log, LogError, Sequence};
 use diptych_device::{Device, DeviceError};
+use diptych_format::{BLOCK_BYTES, SectorNo};
 use diptych_sync::atomic::Ordering;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
+
+/// A page of a file system, and a physical sector of most drives.
+const PAGE_SECTORS: u64 = 8;
+const ZEROS: [u8; 7 * BLOCK_BYTES] = [0; 7 * BLOCK_BYTES];
 
 /// Where a batch goes.
 #[derive(Debug, Clone, Copy)]
@@ -229,11 +234,8 @@ impl<D: Device> Log<D> {
         let Parts { records, sizes, payload_code } = *parts;
         let header = BatchHeader { payload_code, ..self.header(state).sized(records.len(), sizes) };
         header.encode(records, &mut state.area);
-        let mut bufs = Vec::with_capacity(records.len() + 1);
-        bufs.push(IoSlice::new(&state.area));
         let payloads = records.iter().map(|record| record.payload);
-        bufs.extend(payloads.filter(|payload| !payload.is_empty()).map(IoSlice::new));
-        self.write_sectors(state.head, &bufs)?;
+        self.write_at_head(state, payloads, header.sectors())?;
         let (first, position) = (state.next, state.head);
         state.next = Sequence(first.0 + records.len() as u64);
         state.head = Position(position.0 + header.sectors());
@@ -245,8 +247,9 @@ impl<D: Device> Log<D> {
     fn write_filler(&self, state: &mut State, skipped: u64) -> Result<(), LogError> {
         let filler = self.header(state).sized(0, Sizes::default());
         filler.encode(&[], &mut state.area);
-        self.write_sectors(state.head, &[IoSlice::new(&state.area)])?;
+        self.write_at_head(state, [], filler.sectors())?;
         state.head = Position(state.head.0 + skipped);
+        state.before_head.clear();
         Ok(())
     }
 
@@ -265,12 +268,50 @@ impl<D: Device> Log<D> {
         }
     }
 
+    /// Writes a head area and payloads, `sectors` in all, as whole pages where it can: what stands before
+    /// the head in its page is written once more, as it is, and free sectors behind are written with
+    /// zeros. A file's page that is written in part, and is not in memory, would first be read.
+    ///
     /// A device that is full has done nothing. Of anything else nobody knows what it will still do.
-    fn write_sectors(&self, position: Position, bufs: &[IoSlice<'_>]) -> Result<(), LogError> {
-        let written = self.device.write_at(self.ring.sector(position), bufs);
+    fn write_at_head<'a>(
+        &self,
+        state: &mut State,
+        payloads: impl IntoIterator<Item = &'a [u8]>,
+        sectors: u64,
+    ) -> Result<(), LogError> {
+        let start = self.ring.sector(state.head).0;
+        let end = start + sectors;
+        let before_head = std::mem::take(&mut state.before_head);
+        let before = (before_head.len() / BLOCK_BYTES) as u64;
+        let free = self.ring.sectors() - state.used() - sectors;
+        let behind = end.next_multiple_of(PAGE_SECTORS) - end;
+        let behind = behind.min(free).min(self.ring.to_end(state.head) - sectors) as usize;
+        let mut bufs = vec![IoSlice::new(&before_head), IoSlice::new(&state.area)];
+        bufs.extend(payloads.into_iter().map(|payload| IoSlice::new(payload)));
+        bufs.push(IoSlice::new(&ZEROS[..behind * BLOCK_BYTES]));
+        bufs.retain(|buf| !buf.is_empty());
+        let written = self.device.write_at(SectorNo(start - before), &bufs);
         written.map_err(|error| match error {
             DeviceError::StorageFull => error.into(),
             _ => self.end_with(error.into()),
-        })
+        })?;
+        bufs.pop_if(|_| behind > 0);
+        let within = end % PAGE_SECTORS;
+        if before + sectors >= within {
+            state.before_head = last_bytes(&bufs, within as usize * BLOCK_BYTES);
+        }
+        Ok(())
     }
+}
+
+/// The last `bytes` bytes of these.
+fn last_bytes(bufs: &[IoSlice<'_>], bytes: usize) -> Vec<u8> {
+    let mut last = vec![0; bytes];
+    let mut left = bytes;
+    for buf in bufs.iter().rev() {
+        let taken = left.min(buf.len());
+        last[left - taken..left].copy_from_slice(&buf[buf.len() - taken..]);
+        left -= taken;
+    }
+    last
 }

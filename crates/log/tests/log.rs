@@ -1,7 +1,8 @@
 //! The log over drives that lose power, rot and fail.
 
 use diptych_device::{
-    Device, Fault, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op, PowerCut, SectorRange,
+    Device, Fault, FaultKind, FaultPlan, FaultRule, MemoryDrive, Op, PowerCut, SectorRange, Trace,
+    TraceEntry,
 };
 use diptych_format::SectorNo;
 use diptych_log::{Log, LogConfig, LogError, LogId, Record, Replayed, Sequence};
@@ -144,23 +145,54 @@ fn rot_in_what_was_durable_is_told_from_a_torn_end() {
 fn what_stood_behind_a_torn_end_never_comes_back() {
     let drive = PowerCut::new(MemoryDrive::new(200), 1_000);
     let log = Log::create(&drive, ID, LogConfig::default()).expect("room");
-    // Records of one size: 4, 8, 12 have no payload.
-    append(&log, &[1]).expect("room");
-    log.sync(Sequence(2)).expect("a flush");
-    for n in [2, 3] {
+    for n in 1..=12 {
+        append(&log, &[n]).expect("room");
+    }
+    log.sync(Sequence(13)).expect("a flush");
+    // Record 14 begins a page: its write has nothing of what stands before.
+    for n in [13, 14] {
         append(&log, &[n]).expect("room");
     }
     let writes = drive.unflushed();
-    let last = writes.iter().map(|one| one.write_no).max();
-    drive.cut(|one| Some(one.write_no) == last);
+    let last = writes.iter().max_by_key(|one| one.write_no).expect("some");
+    let first =
+        writes.iter().filter(|one| one.write_no == last.write_no).map(|one| one.sector).min();
+    assert_eq!(first, Some(SectorNo(48)));
+    drive.cut(|one| one.write_no == last.write_no);
     drive.restore_power();
     let (log, found, replayed) = open(&drive).expect("a log");
-    assert_eq!((found, replayed.torn), (vec![1], true));
-    // The new record 2 ends where the old record 3 begins.
-    append(&log, &[2]).expect("room");
-    log.sync(Sequence(3)).expect("a flush");
+    assert_eq!((found, replayed.torn), ((1..=12).collect(), true));
+    // The new record 13 ends where the old record 14 begins.
+    append(&log, &[13]).expect("room");
+    log.sync(Sequence(14)).expect("a flush");
     let (_, found, _) = open(&drive).expect("a log");
-    assert_eq!(found, [1, 2]);
+    assert_eq!(found, (1..=13).collect::<Vec<_>>());
+}
+
+/// Also of what is in a page already, and whatever is cut: nothing durable depends on it.
+#[test]
+fn whole_pages_are_written() {
+    let trace = Trace::new(MemoryDrive::new(200), 1_000);
+    let log = Log::create(&trace, ID, LogConfig::default()).expect("room");
+    let made = trace.entries().len();
+    for n in 1..=20 {
+        append(&log, &[n]).expect("room");
+    }
+    let is_whole = |one: &TraceEntry| (one.sector.0 | one.sector_count).is_multiple_of(8);
+    let writes = trace.entries().split_off(made);
+    assert!(writes.len() >= 20 && writes.iter().all(is_whole), "{writes:?}");
+    drop(log);
+    // The first write after an opening begins where the log ends, the next ones with their page.
+    let (log, ..) = open(&trace).expect("a log");
+    let opened = trace.entries().len();
+    for n in 21..=30 {
+        append(&log, &[n]).expect("room");
+    }
+    let writes = trace.entries().split_off(opened);
+    let first_whole = writes.iter().position(is_whole).expect("some are");
+    assert!(first_whole <= 3 && writes[first_whole..].iter().all(is_whole), "{writes:?}");
+    drop(log);
+    assert_eq!(open(&trace).expect("a log").1, (1..=30).collect::<Vec<_>>());
 }
 
 /// The newer superblock is lost: the older one leads to the same records, whichever opening wrote them.
