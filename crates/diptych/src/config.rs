@@ -24,6 +24,9 @@ pub(crate) const TEXT: &str = include_str!("config.toml");
 /// The least cache: a request of 32 MiB, and what copies need beside it.
 const CACHE_MIN_BYTES: u64 = 48 << 20;
 
+/// Waiting awake for longer than that is only a waste.
+const POLL_MAX_MICROSECONDS: u64 = 10_000;
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -38,6 +41,11 @@ pub(crate) enum ConfigError {
     Tls { path: PathBuf, source: TlsError },
     #[error("{}: cache.size is {bytes} bytes, it has to be at least {least_bytes}", path.display())]
     CacheTooSmall { path: PathBuf, bytes: u64, least_bytes: u64 },
+    #[error(
+        "{}: limits.poll-microseconds is {microseconds}, it has to be at most {POLL_MAX_MICROSECONDS}",
+        path.display()
+    )]
+    PollTooLong { path: PathBuf, microseconds: u64 },
     #[error("{}: limits.{setting} may not be 0", path.display())]
     Zero { path: PathBuf, setting: &'static str },
     #[error("{}: iscsi.listen: {address} is no TCP address", path.display())]
@@ -95,15 +103,16 @@ struct Http {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Cache {
     #[serde(deserialize_with = "size")]
     size: u64,
+    destage_seconds: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { size: 256 << 20 }
+        Self { size: 256 << 20, destage_seconds: 5 }
     }
 }
 
@@ -131,6 +140,7 @@ struct Limits {
     requests: usize,
     #[serde(deserialize_with = "size")]
     bytes: u64,
+    poll_microseconds: u64,
     drain_seconds: u64,
 }
 
@@ -144,6 +154,7 @@ impl Default for Limits {
             idle_seconds: usual.idle.map_or(0, |idle| idle.as_secs()),
             requests: usual.requests,
             bytes: usual.bytes as u64,
+            poll_microseconds: usual.poll.as_micros() as u64,
             drain_seconds: usual.drain.as_secs(),
         }
     }
@@ -179,6 +190,7 @@ pub(crate) struct Config {
     /// Limits of connections, for each protocol.
     pub(crate) limits: NetLimits,
     cache_bytes: u64,
+    destage_delay_ns: u64,
     durability: Durability,
 }
 
@@ -220,6 +232,7 @@ impl Config {
             iscsi_settings: file.iscsi.settings(&path())?,
             limits: file.limits.checked(&path())?,
             cache_bytes: bytes,
+            destage_delay_ns: file.cache.destage_seconds.saturating_mul(1_000_000_000),
             durability: match file.log.durability {
                 Promise::WriteBack => Durability::WriteBack,
                 Promise::Battery => Durability::Battery,
@@ -230,7 +243,11 @@ impl Config {
     /// Settings of the unit.
     pub(crate) fn unit(&self) -> UnitConfig {
         let slots = usize::try_from(self.cache_bytes / TRACK_BYTES as u64).unwrap_or(usize::MAX);
-        UnitConfig { durability: self.durability, ..UnitConfig::with_cache(slots, TRACK_BYTES) }
+        UnitConfig {
+            durability: self.durability,
+            destage_delay_ns: self.destage_delay_ns,
+            ..UnitConfig::with_cache(slots, TRACK_BYTES)
+        }
     }
 }
 
@@ -265,6 +282,10 @@ impl Limits {
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Zero { path: path.to_owned(), setting });
         }
+        if self.poll_microseconds > POLL_MAX_MICROSECONDS {
+            let (path, microseconds) = (path.to_owned(), self.poll_microseconds);
+            return Err(ConfigError::PollTooLong { path, microseconds });
+        }
         Ok(NetLimits {
             connections: self.connections,
             negotiation: Duration::from_secs(self.negotiation_seconds),
@@ -272,6 +293,7 @@ impl Limits {
             idle: (self.idle_seconds > 0).then(|| Duration::from_secs(self.idle_seconds)),
             requests: self.requests,
             bytes: usize::try_from(self.bytes).unwrap_or(usize::MAX),
+            poll: Duration::from_micros(self.poll_microseconds),
             drain: Duration::from_secs(self.drain_seconds),
         })
     }

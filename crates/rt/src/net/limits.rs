@@ -19,13 +19,16 @@ pub struct NetLimits {
     /// Bytes of the requests under way on a connection and of the answers that were not sent yet.
     /// Further requests are not read until there is room; one that is larger is served alone.
     pub bytes: usize,
+    /// How long a peer that answered within this time is waited for awake, at the cost of a processor
+    /// that has nothing else to do; 0: never.
+    pub poll: Duration,
     /// Time that connections have to end what is under way when the server stops.
     pub drain: Duration,
 }
 
 impl Default for NetLimits {
     /// 100 connections of 512 requests and 16 MiB; 10 seconds to negotiate, 30 for a peer that has
-    /// stalled, 10 to drain, idle for ever.
+    /// stalled, 10 to drain, idle for ever; 50 microseconds awake.
     fn default() -> Self {
         Self {
             connections: 100,
@@ -34,6 +37,7 @@ impl Default for NetLimits {
             idle: None,
             requests: 512,
             bytes: 16 << 20,
+            poll: Duration::from_micros(50),
             drain: Duration::from_secs(10),
         }
     }

@@ -281,7 +281,7 @@ impl<S: Service> Acceptor<S> {
 
     fn start(&self, fd: OwnedFd, peer: &str) -> Result<(), NetError> {
         let limits = self.shared.limits;
-        let socket = Socket::new(fd, limits.stalled).map_err(NetError::Io)?;
+        let socket = Socket::new(fd, &limits).map_err(NetError::Io)?;
         let outbox = Outbox::new(Box::new(socket), limits);
         let about = Arc::new(About::of(peer));
         let Some(number) = self.shared.enter(&outbox, &about) else {

@@ -1,6 +1,8 @@
 //! Sockets, TCP and Unix: listening, accepting, and the plain [`Wire`].
 
-use super::{Address, NetError, Wire};
+use super::{Address, NetError, NetLimits, Wire};
+use diptych_sync::atomic::{AtomicBool, Ordering};
+use diptych_sync::thread;
 use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -10,7 +12,7 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A socket that accepts connections.
 #[derive(Debug)]
@@ -74,16 +76,23 @@ impl Listener {
 #[derive(Debug)]
 pub(super) struct Socket {
     fd: OwnedFd,
+    /// How long a peer that sends soon is waited for awake: to fall asleep and be woken takes longer than
+    /// many a request.
+    poll: Duration,
+    /// The last time something came within that time. Only the thread that receives uses it.
+    sends_soon: AtomicBool,
     #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
     tls: std::sync::OnceLock<super::tls::Tls>,
 }
 
 impl Socket {
-    /// A connected socket whose peer may take nothing for so long.
-    pub(super) fn new(fd: OwnedFd, stalled: Duration) -> io::Result<Self> {
-        sockopt::set_socket_timeout(&fd, Timeout::Send, Some(stalled))?;
+    /// A connected socket.
+    pub(super) fn new(fd: OwnedFd, limits: &NetLimits) -> io::Result<Self> {
+        sockopt::set_socket_timeout(&fd, Timeout::Send, Some(limits.stalled))?;
         Ok(Self {
             fd,
+            poll: limits.poll,
+            sends_soon: AtomicBool::new(false),
             #[cfg(all(feature = "tls", not(any(diptych_loom, diptych_shuttle))))]
             tls: std::sync::OnceLock::new(),
         })
@@ -91,7 +100,21 @@ impl Socket {
 
     fn receive_plain(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         debug_assert!(!into.spare_capacity_mut().is_empty());
-        retry(|| recv(&self.fd, spare_capacity(into), RecvFlags::empty()).map(|(bytes, _)| bytes))
+        let mut receive =
+            |flags| retry(|| recv(&self.fd, spare_capacity(into), flags).map(|(bytes, _)| bytes));
+        if self.poll.is_zero() {
+            return receive(RecvFlags::empty());
+        }
+        let began = Instant::now();
+        while self.sends_soon.load(Ordering::Relaxed) && began.elapsed() < self.poll {
+            match receive(RecvFlags::DONTWAIT) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+                done => return done,
+            }
+        }
+        let received = receive(RecvFlags::empty());
+        self.sends_soon.store(began.elapsed() < self.poll, Ordering::Relaxed);
+        received
     }
 
     fn send_plain(&self, parts: &[IoSlice<'_>], wait: bool) -> io::Result<usize> {
