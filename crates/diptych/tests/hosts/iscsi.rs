@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
@@ -17,11 +18,13 @@ pub(crate) const CASES: &[Case] = &[
     ("iscsi_qemu_io_finds_what_it_wrote", QEMU, qemu_io_finds_what_it_wrote),
     ("iscsi_a_copy_crosses_no_channel", QEMU, a_copy_crosses_no_channel),
     ("iscsi_and_nbd_have_the_same_volumes", QEMU, both_protocols_have_the_same_volumes),
+    ("iscsi_fio_verifies_its_writes", FIO, fio_verifies_its_writes),
     ("iscsi_what_hosts_are_told", LIBISCSI, what_hosts_are_told),
     ("iscsi_who_has_to_prove_it_does", LIBISCSI, who_has_to_prove_it_does),
     ("iscsi_extended_copy_by_libiscsi", &["iscsi-test-cu"], extended_copy_by_libiscsi),
 ];
 const QEMU: &[&str] = &["qemu-img", "qemu-io", tool::QEMU_ISCSI];
+const FIO: &[&str] = &["fio", "qemu-nbd", tool::QEMU_ISCSI];
 const LIBISCSI: &[&str] = &["iscsi-ls", "iscsi-inq", "iscsi-readcapacity16", "iscsi-swp"];
 
 const MIB: usize = 1 << 20;
@@ -210,6 +213,50 @@ fn both_protocols_have_the_same_volumes() {
         run("qemu-img", ["convert", "-n"].into_iter().chain(RAW).chain([text(&image), by]));
         run("qemu-img", ["compare", "-f", "raw", "-F", "raw", text(&image), seen_by]);
     }
+    assert_eq!(served.stop(), 0);
+}
+
+/// qemu between a client of NBD and a logical unit. It ends when this does.
+struct Bridge(Child);
+
+impl Bridge {
+    fn new(socket: &Path, url: &str) -> Self {
+        let mut qemu = tool::command("qemu-nbd");
+        qemu.args(["-f", "raw", "-t", "-e", "4", "-k", text(socket), url]);
+        let mut bridge = Self(qemu.spawn().expect("qemu-nbd"));
+        let until = Instant::now() + Duration::from_secs(30);
+        while !socket.exists() {
+            let runs = matches!(bridge.0.try_wait(), Ok(None));
+            assert!(runs && Instant::now() < until, "qemu-nbd");
+            diptych::sync::thread::sleep(Duration::from_millis(5));
+        }
+        bridge
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// fio has no iSCSI of its own: qemu hands its requests on.
+fn fio_verifies_its_writes() {
+    let array = Array::new(64);
+    let served = array.serve();
+    let socket = array.file("qemu-nbd.sock");
+    let bridge = Bridge::new(&socket, served.iscsi(0));
+    let uri = format!("--uri=nbd+unix:///?socket={}", text(&socket));
+    let job = ["--name=verify", "--ioengine=nbd", "--rw=randwrite", "--bs=4k", "--iodepth=32"];
+    let bounds = ["--size=16M", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0"];
+    let before = carried(&array);
+    run("fio", job.iter().chain(&bounds).copied().chain([uri.as_str()]));
+    let after = carried(&array);
+    let bytes = 16 * MIB as u64;
+    assert!(after.data[3] - before.data[3] >= bytes, "it wrote by iSCSI: {before:?} {after:?}");
+    drop(bridge);
     assert_eq!(served.stop(), 0);
 }
 

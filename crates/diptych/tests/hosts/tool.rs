@@ -44,6 +44,16 @@ fn qemu_modules() -> Option<PathBuf> {
     Some(target.join("tools/qemu-modules")).filter(|path| path.exists())
 }
 
+/// A program of others, in an environment that is the same on every machine.
+pub(crate) fn command(tool: &str) -> Command {
+    let mut command = Command::new(tool);
+    command.env("PATH", path()).env("LC_ALL", "C").stdin(Stdio::null());
+    if let (Some(modules), None) = (qemu_modules(), env::var_os("QEMU_MODULE_DIR")) {
+        command.env("QEMU_MODULE_DIR", modules);
+    }
+    command
+}
+
 /// What a program came to: its status, its output, its errors.
 pub(crate) fn ran(
     tool: &str,
@@ -58,12 +68,8 @@ pub(crate) fn ran_with(
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     environment: &[(String, &str)],
 ) -> (ExitStatus, String, String) {
-    let mut command = Command::new(tool);
-    command.args(args).env("PATH", path()).env("LC_ALL", "C").stdin(Stdio::null());
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    if let (Some(modules), None) = (qemu_modules(), env::var_os("QEMU_MODULE_DIR")) {
-        command.env("QEMU_MODULE_DIR", modules);
-    }
+    let mut command = command(tool);
+    command.args(args).envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect(tool);
     // Read on threads of their own, so that it never waits for us.
     let read = |mut from: Box<dyn Read + Send>| {
