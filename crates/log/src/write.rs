@@ -287,7 +287,9 @@ impl<D: Device> Log<D> {
         let behind = end.next_multiple_of(PAGE_SECTORS) - end;
         let behind = behind.min(free).min(self.ring.to_end(state.head) - sectors) as usize;
         let mut bufs = vec![IoSlice::new(&before_head), IoSlice::new(&state.area)];
-        bufs.extend(payloads.into_iter().map(|payload| IoSlice::new(payload)));
+        for payload in payloads {
+            bufs.push(IoSlice::new(payload));
+        }
         bufs.push(IoSlice::new(&ZEROS[..behind * BLOCK_BYTES]));
         bufs.retain(|buf| !buf.is_empty());
         let written = self.device.write_at(SectorNo(start - before), &bufs);
