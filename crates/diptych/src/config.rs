@@ -329,14 +329,16 @@ mod tests {
     #[test]
     fn what_it_says_holds() {
         let text = "[nbd]\nlisten = [\"unix:nbd.sock\", \"[::1]:0\"]\n[cache]\nsize = \"1GiB\"\n\
-                    [log]\ndurability = \"battery\"\n[limits]\nidle-seconds = 60\nbytes = 4096\n";
+                    destage-seconds = 2\n[log]\ndurability = \"battery\"\n\
+                    [limits]\nidle-seconds = 60\nbytes = 4096\npoll-microseconds = 0\n";
         let config = config(text).expect("sound");
         let addresses: Vec<_> = config.nbd.iter().map(Address::to_string).collect();
         assert_eq!(addresses, ["unix:array/nbd.sock", "[::1]:0"]);
         let unit = config.unit();
         assert_eq!((unit.cache.capacity_slots, unit.durability), (16_384, Durability::Battery));
         assert_eq!(config.limits.idle, Some(Duration::from_secs(60)));
-        assert_eq!(config.limits.bytes, 4096);
+        assert_eq!((config.limits.bytes, config.limits.poll), (4096, Duration::ZERO));
+        assert_eq!(unit.destage_delay_ns, 2_000_000_000);
     }
 
     #[test]
@@ -377,5 +379,7 @@ mod tests {
         check("[log]\ndurability = \"none\"", "unknown variant `none`");
         check("[limits]\nconnections = 0", "limits.connections may not be 0");
         check("[limits]\nconnections = -1", "invalid value");
+        let long = "limits.poll-microseconds is 10001, it has to be at most 10000";
+        check("[limits]\npoll-microseconds = 10001", long);
     }
 }

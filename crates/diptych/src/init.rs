@@ -76,7 +76,7 @@ pub(crate) struct InitArgs {
     physical_4k: Vec<LdevId>,
 
     /// Size of the log; at least 16MiB
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     log: u64,
 }
 
