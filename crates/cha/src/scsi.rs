@@ -31,6 +31,7 @@ mod mode;
 mod nexus;
 mod operation;
 mod persistent;
+mod port_groups;
 mod provision;
 mod registrations;
 mod reply;

@@ -44,13 +44,15 @@ impl UnitIdentity {
         names
     }
 
-    /// The designators of a volume at a target: NAA, T10 vendor, relative port.
+    /// The designators of a volume at a target: NAA, T10 vendor, relative port, target port group.
     pub(crate) fn designators(self, ldev: LdevId, target: TargetId) -> Vec<u8> {
         let mut bytes = vec![0x01, 0x03, 0, 8];
         bytes.extend(self.naa(ldev));
         bytes.extend(self.vendor_designator(ldev));
         bytes.extend([0x51, 0x94, 0, 4, 0, 0]);
         bytes.extend(target.relative_port().to_be_bytes());
+        bytes.extend([0x51, 0x95, 0, 4, 0, 0]);
+        bytes.extend(target.port_group().to_be_bytes());
         bytes
     }
 
@@ -86,7 +88,7 @@ mod tests {
         let shown: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
         assert_eq!(
             shown,
-            "010300083D1C0102030400010201001444495054594348203031303230333034303030315194000400000002"
+            "010300083D1C01020304000102010014444950545943482030313032303330343030303151940004000000025195000400000002"
         );
         for part in [&bytes[..12], &bytes[12..36]] {
             assert!(unit.is_named_by(one, part));

@@ -50,8 +50,8 @@ pub(crate) fn standard(device: u8, options: LuOptions) -> Vec<u8> {
     bytes[1] = if options.removable { 0x80 } else { 0 };
     // SPC-4; HISUP, format 2.
     [bytes[2], bytes[3], bytes[4]] = [0x06, 0x12, 91];
-    // 3PC; MULTIP; CMDQUE.
-    [bytes[5], bytes[6], bytes[7]] = [0x08, 0x10, 0x02];
+    // TPGS: implicit; 3PC; MULTIP; CMDQUE.
+    [bytes[5], bytes[6], bytes[7]] = [0x18, 0x10, 0x02];
     bytes[8..36].copy_from_slice(&UnitIdentity::names(options.command_device));
     for (no, version) in VERSIONS.into_iter().enumerate() {
         bytes[58 + 2 * no..60 + 2 * no].copy_from_slice(&version.to_be_bytes());
@@ -135,7 +135,7 @@ mod tests {
     fn the_standard_data() {
         let options = LuOptions { removable: true, ..LuOptions::default() };
         insta::assert_snapshot!(shown(&standard(0, options)), @r"
-        00 80 06 12 5B 08 10 02 44 49 50 54 59 43 48 20
+        00 80 06 12 5B 18 10 02 44 49 50 54 59 43 48 20
         4C 44 45 56 20 20 20 20 20 20 20 20 20 20 20 20
         30 30 30 31 00 00 00 00 00 00 00 00 00 00 00 00
         00 00 00 00 00 00 00 00 00 00 00 A0 04 60 04 C0
@@ -152,9 +152,10 @@ mod tests {
 
         00 80 00 0C 31 32 33 34 35 36 37 38 30 30 31 41
 
-        00 83 00 2C 01 03 00 08 3D 1C 12 34 56 78 00 1A
+        00 83 00 34 01 03 00 08 3D 1C 12 34 56 78 00 1A
         02 01 00 14 44 49 50 54 59 43 48 20 31 32 33 34
         35 36 37 38 30 30 31 41 51 94 00 04 00 00 00 01
+        51 95 00 04 00 00 00 01
 
         00 B0 00 3C 00 FF 00 08 00 00 08 00 00 00 08 00
         00 00 00 00 00 10 00 00 00 00 01 00 00 00 00 80
@@ -177,9 +178,10 @@ mod tests {
 
         00 80 00 0C 31 32 33 34 35 36 37 38 30 30 31 41
 
-        00 83 00 2C 01 03 00 08 3D 1C 12 34 56 78 00 1A
+        00 83 00 34 01 03 00 08 3D 1C 12 34 56 78 00 1A
         02 01 00 14 44 49 50 54 59 43 48 20 31 32 33 34
         35 36 37 38 30 30 31 41 51 94 00 04 00 00 00 01
+        51 95 00 04 00 00 00 01
 
         00 B0 00 3C 00 FF 00 01 00 00 08 00 00 00 08 00
         00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00

@@ -61,6 +61,7 @@ impl Job {
             Verb::ReceiveCopyResults => self.copy_results()?,
             Verb::ReportLuns => self.report_luns()?,
             Verb::ReportOperations => self.report_operations()?,
+            Verb::ReportPortGroups => self.report_port_groups()?,
             Verb::RequestSense => self.request_sense(),
         };
         cut(&mut data, self.operation.data, &self.cdb);

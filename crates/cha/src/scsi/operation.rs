@@ -27,6 +27,7 @@ pub(crate) enum Verb {
     Release,
     ReportLuns,
     ReportOperations,
+    ReportPortGroups,
     RequestSense,
     Reserve,
     Sanitize,

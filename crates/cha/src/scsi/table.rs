@@ -145,6 +145,11 @@ const fn report_usage() -> Usage {
     usage
 }
 
+/// REPORT TARGET PORT GROUPS has PARAMETER DATA FORMAT, and an allocation length.
+const fn port_groups_usage() -> Usage {
+    Usage::of(12, &[(1, 0xE0), (6, 0xFF), (7, 0xFF), (8, 0xFF), (9, 0xFF)])
+}
+
 /// All commands, by ascending operation code and service action.
 ///
 /// ```
@@ -156,7 +161,7 @@ pub static OPERATIONS: &[Operation] = &ROWS;
 
 const OPERATIONS_COUNT: usize = ROWS.len();
 
-static ROWS: [Operation; 64] = [
+static ROWS: [Operation; 65] = [
     when(
         row(0x00, "TEST UNIT READY", Verb::TestUnitReady, flags(6, 0)),
         When::Ready,
@@ -381,6 +386,18 @@ static ROWS: [Operation; 64] = [
         ),
         When::Always,
         Conflict::Never,
+    ),
+    when(
+        into(
+            action(
+                row(0xA3, "REPORT TARGET PORT GROUPS", Verb::ReportPortGroups, port_groups_usage()),
+                0x0A,
+            ),
+            6,
+            4,
+        ),
+        When::Attentive,
+        Conflict::Legacy,
     ),
     when(
         into(

@@ -116,3 +116,28 @@ fn sense_data_has_the_format_asked_for() {
     let sense = after.run(host, 1, &out_of_range, &[]).sense.expect("sense data");
     assert_eq!(sense.encode()[0], 0x72);
 }
+
+#[test]
+fn ports_of_a_volume_and_their_groups() {
+    fn ask(format: u8, length: u8) -> [u8; 12] {
+        [0xA3, format << 5 | 0x0A, 0, 0, 0, 0, 0, 0, 0, length, 0, 0]
+    }
+    let mut bench = Bench::new();
+    let host = bench.login("host");
+    // 00:01 is behind two host groups of CL1-A, 00:02 behind one.
+    let both = [0, 0, 0, 16, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 1, 1];
+    assert_eq!(bench.run(host, 1, &ask(0, 255), &[]).data_in[..], both);
+    let one = [0, 0, 0, 16, 0x10, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+    assert_eq!(bench.run(host, 2, &ask(1, 255), &[]).data_in[..], one);
+    assert_eq!(bench.run(host, 1, &ask(0, 8), &[]).data_in[..], both[..8]);
+    bench.check(host, 1, &ask(2, 255), &[], "IllegalRequest 24/00");
+    // The same numbers as in the identification of each path, whose standard data says to ask.
+    for (target, relative_port) in [("CL1-A", [0, 1]), ("CL1-A.2", [1, 1])] {
+        let host = bench.login_at("host", target);
+        let page = bench.run(host, 1, &[0x12, 1, 0x83, 0, 255, 0], &[]).data_in;
+        let found = |kind: u8| page.windows(8).find(|part| part[..2] == [0x51, kind]);
+        assert_eq!(found(0x94).map(|part| &part[6..]), Some(&relative_port[..]));
+        assert_eq!(found(0x95).map(|part| &part[6..]), Some(&[0, 1][..]));
+        assert_eq!(bench.run(host, 1, &[0x12, 0, 0, 0, 96, 0], &[]).data_in[5] & 0x30, 0x10);
+    }
+}
