@@ -303,6 +303,7 @@ fn block_tables_are_those_of_the_code() {
     }
     check("Command block", "crates/cha/src/command_block.rs");
     check("Answer block", "crates/cha/src/outcome_block.rs");
+    check("Pair block", "crates/cha/src/pair_block.rs");
 
     let mut coded = String::new();
     for line in read("crates/cha/src/outcome_block.rs").lines() {

@@ -200,7 +200,7 @@ impl CreateAuto {
     }
 }
 
-fn decode_limit((kind, value): (u8, u64)) -> Result<Option<PaceLimit>, WireError> {
+pub(crate) fn decode_limit((kind, value): (u8, u64)) -> Result<Option<PaceLimit>, WireError> {
     let tracks = || u32::try_from(value).ok().and_then(NonZeroU32::new);
     let limit = match kind {
         NO_LIMIT if value == 0 => return Ok(None),
@@ -211,7 +211,7 @@ fn decode_limit((kind, value): (u8, u64)) -> Result<Option<PaceLimit>, WireError
     limit.map(Some).ok_or(WireError::Limit { kind, value })
 }
 
-fn encode_limit(limit: Option<PaceLimit>) -> (u8, u64) {
+pub(crate) fn encode_limit(limit: Option<PaceLimit>) -> (u8, u64) {
     match limit {
         None => (NO_LIMIT, 0),
         Some(PaceLimit::TracksPerSecond(tracks)) => (TRACKS_PER_SECOND, tracks.get().into()),

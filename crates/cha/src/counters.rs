@@ -66,7 +66,9 @@ impl ChannelCounters {
             HostReply::Data(_) => OpKind::Read,
             HostReply::Outcome(_) | HostReply::Group(_) => OpKind::Command,
             HostReply::Done | HostReply::Miscompare { .. } => return,
-            HostReply::Allocation(_) | HostReply::Volume(_) => OpKind::Describe,
+            HostReply::Allocation(_) | HostReply::Volume(_) | HostReply::Pairs(_) => {
+                OpKind::Describe
+            }
             HostReply::Failed(_) => return count(&self.failed, 1),
         };
         count(&self.by_kind[kind as usize].bytes_out, reply.host_bytes_out());

@@ -72,6 +72,7 @@ fn wire_errors() -> Vec<WireError> {
         WireError::Pace { found: 16 },
         WireError::NoLane,
         WireError::Limit { kind: 1, value: 0 },
+        WireError::Phase { found: 5 },
         WireError::Result { found: 4 },
         WireError::Status { found: 807 },
         WireError::Reason { found: 17 },
@@ -184,6 +185,7 @@ fn wire_errors_say() {
     Pace                  pace 16 is not one of 1 to 15 tracks
     NoLane                a pair has at least one lane
     Limit                 there is no limit of kind 1 and value 0
+    Phase                 there is no phase with number 5
     Result                there is no result with number 4
     Status                there is no pair status with number 807
     Reason                there is no reason with number 17
@@ -271,6 +273,7 @@ fn no_error_is_left_out() {
         WireError::Operand { .. } => 9,
         WireError::Reserved { .. } => 10,
         WireError::Limit { .. } => 11,
+        WireError::Phase { .. } => 12,
     });
-    assert_eq!(wire, (1 << 12) - 1);
+    assert_eq!(wire, (1 << 13) - 1);
 }

@@ -10,6 +10,7 @@
 //! | [`AllocatedRun`], [`VolumeFacts`] | what is told of a volume beside its blocks |
 //! | [`Command`], [`CreateAuto`], [`Outcome`], [`Refusal`] | pair commands and what they come to (Figs. 2, 8) |
 //! | [`CommandBlock`], [`OutcomeBlock`] | their bytes: code 701, primary 702, secondary 703, ... |
+//! | [`PairsOf`], [`PairFacts`] | pair information, and its bytes (Fig. 3) |
 //! | [`PortId`], [`Lun`], [`LuPath`], [`LuMap`] | ports and the volumes behind them (Fig. 11A) |
 //! | [`HostGroup`], [`TargetId`], [`InitiatorName`] | which hosts see which of them |
 //! | [`AccessBoard`] | that hosts' access to a volume has changed |
@@ -58,6 +59,8 @@ mod lu_map;
 mod lu_path;
 mod op;
 mod outcome_block;
+mod pair_block;
+mod pair_facts;
 mod port;
 pub mod scsi;
 mod wire;
@@ -75,5 +78,7 @@ pub use lu_map::{HOST_GROUPS_MAX, LuMap};
 pub use lu_path::{LuPath, Lun, TargetId};
 pub use op::{Forbidden, HostError, HostOp, HostReply, OpKind, Tried};
 pub use outcome_block::{OUTCOME_BLOCK_BYTES, OutcomeBlock};
+pub use pair_block::PAIR_BLOCK_BYTES;
+pub use pair_facts::{PairFacts, PairTable, PairsOf};
 pub use port::PortId;
 pub use wire::WireError;

@@ -77,6 +77,11 @@ pub enum HostOp {
         /// The volume.
         ldev: LdevId,
     },
+    /// Say what pairs there are, and how far they are.
+    Pairs {
+        /// Which.
+        of: crate::PairsOf,
+    },
     /// Make every acknowledged write of the volume durable.
     Flush {
         /// The volume.
@@ -99,7 +104,9 @@ impl HostOp {
                 OpKind::Write
             }
             Self::Unmap { .. } | Self::Format { .. } => OpKind::Unmap,
-            Self::Allocation { .. } | Self::Describe { .. } => OpKind::Describe,
+            Self::Allocation { .. } | Self::Describe { .. } | Self::Pairs { .. } => {
+                OpKind::Describe
+            }
             Self::Flush { .. } => OpKind::Flush,
             Self::Command(_)
             | Self::CreateAuto(_)
@@ -121,7 +128,7 @@ impl HostOp {
             | Self::Format { .. }
             | Self::AcceptContents { .. }
             | Self::Flush { .. } => 0,
-            Self::Allocation { .. } | Self::Describe { .. } => 0,
+            Self::Allocation { .. } | Self::Describe { .. } | Self::Pairs { .. } => 0,
         }
     }
 }
@@ -139,7 +146,7 @@ pub enum OpKind {
     Flush,
     /// Pair commands.
     Command,
-    /// Questions about a volume: they carry no data.
+    /// Questions about a volume or pairs: they carry no data.
     Describe,
 }
 
@@ -185,6 +192,8 @@ pub enum HostReply {
     Allocation(Vec<AllocatedRun>),
     /// What the volume is.
     Volume(VolumeFacts),
+    /// Pairs.
+    Pairs(crate::PairTable),
     /// What a pair command came to.
     Outcome(crate::Outcome),
     /// What a group command came to.
@@ -205,7 +214,7 @@ impl HostReply {
             }
             Self::Group(_) => OUTCOME_BLOCK_BYTES as u64,
             Self::Done | Self::Miscompare { .. } | Self::Failed(_) => 0,
-            Self::Allocation(_) | Self::Volume(_) => 0,
+            Self::Allocation(_) | Self::Volume(_) | Self::Pairs(_) => 0,
         }
     }
 }

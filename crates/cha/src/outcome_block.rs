@@ -231,7 +231,7 @@ impl Refusal {
 }
 
 /// The number of a status in an answer block; `None` is *no pair* (801).
-const fn status_no(status: Option<PairStatus>) -> u16 {
+pub(crate) const fn status_no(status: Option<PairStatus>) -> u16 {
     match status {
         None => 801,
         Some(PairStatus::PairedNotCopied) => 802,
@@ -242,7 +242,7 @@ const fn status_no(status: Option<PairStatus>) -> u16 {
     }
 }
 
-fn status_of(found: u64) -> Result<Option<PairStatus>, WireError> {
+pub(crate) fn status_of(found: u64) -> Result<Option<PairStatus>, WireError> {
     match found {
         801 => Ok(None),
         802 => Ok(Some(PairStatus::PairedNotCopied)),

@@ -13,6 +13,7 @@
 //! - Every table has a limit ([`limits`]).
 
 mod about;
+mod answers;
 mod attention;
 mod cdb;
 mod command_device;
@@ -43,9 +44,12 @@ mod task;
 mod tests;
 mod transfer;
 
+pub use answers::{ANSWERS_MAX, InBand};
 pub use attention::Attention;
 pub use cdb::{CDB_BYTES_MAX, Field};
-pub use command_device::{ANSWERS_MAX, InBand, answer_of, request};
+pub use command_device::{
+    AnswerBlock, PAIRS_BLOCK, PAIRS_HEAD_BLOCK, PAIRS_OF_A_BLOCK, PairsHead, request,
+};
 pub use identity::UnitIdentity;
 pub use manage::{Managed, TaskManagement};
 pub use nexus::{InitiatorPort, NexusId, Registrant};

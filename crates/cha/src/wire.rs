@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-/// Why bytes are not a command block, or not an answer block.
+/// Why bytes are not a command block, an answer block or a pair block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -68,6 +68,12 @@ pub enum WireError {
     Status {
         /// The status found.
         found: u64,
+    },
+    /// A pair that is paired and not copied has one of four phases.
+    #[error("there is no phase with number {found}")]
+    Phase {
+        /// The phase found.
+        found: u8,
     },
     /// There is no such reason to refuse a command.
     #[error("there is no reason with number {found}")]

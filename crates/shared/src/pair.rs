@@ -51,6 +51,20 @@ impl PairStatus {
             Self::Restoring | Self::Suspended => None,
         }
     }
+
+    /// The status as Fig. 11 names it; the phase counts in 802 alone. A volume in no pair is [`SIMPLEX`].
+    pub const fn shown_as(self, phase: Phase) -> &'static str {
+        match (self, phase) {
+            (Self::PairedNotCopied, Phase::Idle) => "idle",
+            (Self::PairedNotCopied, Phase::Pending) => "pending",
+            (Self::PairedNotCopied, Phase::Resync) => "re-sync",
+            (Self::PairedNotCopied, Phase::Duplex) => "duplex",
+            (Self::CopyInProgress, _) => "SP-pending",
+            (Self::Copied, _) => "split",
+            (Self::Restoring, _) => "resync-reverse",
+            (Self::Suspended, _) => "suspend",
+        }
+    }
 }
 
 impl fmt::Display for PairStatus {
@@ -259,15 +273,6 @@ impl Pair {
 
     /// The status as Fig. 11 names it. A volume in no pair is [`SIMPLEX`].
     pub fn shown_as(&self) -> &'static str {
-        match (self.status, self.phase) {
-            (PairStatus::PairedNotCopied, Phase::Idle) => "idle",
-            (PairStatus::PairedNotCopied, Phase::Pending) => "pending",
-            (PairStatus::PairedNotCopied, Phase::Resync) => "re-sync",
-            (PairStatus::PairedNotCopied, Phase::Duplex) => "duplex",
-            (PairStatus::CopyInProgress, _) => "SP-pending",
-            (PairStatus::Copied, _) => "split",
-            (PairStatus::Restoring, _) => "resync-reverse",
-            (PairStatus::Suspended, _) => "suspend",
-        }
+        self.status.shown_as(self.phase)
     }
 }

@@ -408,6 +408,8 @@ fn volume_of(op: &HostOp) -> Option<LdevId> {
         | HostOp::Allocation { ldev, .. }
         | HostOp::Describe { ldev }
         | HostOp::Flush { ldev } => Some(*ldev),
-        HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) => None,
+        HostOp::Command(_) | HostOp::CreateAuto(_) | HostOp::Group(_) | HostOp::Pairs { .. } => {
+            None
+        }
     }
 }

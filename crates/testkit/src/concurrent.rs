@@ -359,7 +359,9 @@ impl Storm {
             | HostOp::CreateAuto(_) => Vec::new(),
             // Those of a storm have no bits.
             HostOp::OrWrite { .. } => Vec::new(),
-            HostOp::Allocation { .. } | HostOp::Describe { .. } => Vec::new(),
+            HostOp::Allocation { .. } | HostOp::Describe { .. } | HostOp::Pairs { .. } => {
+                Vec::new()
+            }
         }
     }
 }

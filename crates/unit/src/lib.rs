@@ -82,6 +82,7 @@ mod kept;
 mod ledger;
 mod mailbox;
 mod names;
+mod pairs;
 mod park;
 mod record;
 mod recovery;

@@ -17,6 +17,7 @@ use crate::host_write::{host_write, unmap};
 use crate::job::JobMailbox;
 use crate::ledger;
 use crate::mailbox::Role;
+use crate::pairs::pairs;
 use crate::schedule::{Ticking, tick};
 use crate::scheduler::{CopySpeed, DestageTurn, Scheduler, Situation};
 use crate::settle::{Settling, settle};
@@ -471,6 +472,10 @@ async fn serve(m: JobMailbox, core: Arc<Core>, op: HostOp) -> HostReply {
         }
         HostOp::Describe { ldev } => {
             return describe(core, ldev).map_or_else(HostReply::Failed, HostReply::Volume);
+        }
+        HostOp::Pairs { of } => {
+            let table = Box::pin(pairs(m, core, of)).await;
+            return table.map_or_else(HostReply::Failed, HostReply::Pairs);
         }
         HostOp::Unmap { ldev, blocks } => Box::pin(unmap(m, core, ldev, blocks)).await,
         HostOp::Format { ldev } => Box::pin(format(m, core, ldev)).await,

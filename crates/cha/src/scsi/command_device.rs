@@ -1,9 +1,17 @@
 //! The command device: a logical unit that takes pair commands in band.
 //!
 //! A host writes a request to block 0: WRITE ends when the command has, and nothing else passes between.
-//! It reads the newest answer in block 0, and the one of request `n` in block 1 + `n` mod 64. Answers are
-//! kept for each initiator name, the last 64 of them; a request whose number is known already is not
-//! carried out again, so that a host that has lost the answer may just ask again.
+//!
+//! | block | what a host reads there |
+//! |---|---|
+//! | 0 | the answer to its newest request |
+//! | 1 + *n* mod 64 | the answer to its request *n* |
+//! | 127 | the head of the table of pairs |
+//! | 128 + *p* / 4 | the pair blocks of pairs *p* to *p* + 3, *p* a multiple of 4; zeros where there is no pair |
+//!
+//! All other blocks are zero. Answers are kept for each initiator name, the last 64 of them, and over a
+//! restart; a request whose number is known already is not carried out again, so that a host that has lost
+//! the answer may just ask again. Pair information is that of the moment of reading.
 //!
 //! | offset | bytes | field | content |
 //! |---|---|---|---|
@@ -14,148 +22,146 @@
 //! | 16 | 24 | command | a command block |
 //!
 //! Numbers are little-endian, as in the blocks inside. What lies behind is not looked at, and zero in
-//! answers. The answer's layout is that of [`Answer`], in `docs/format.md`.
+//! answers. The layouts of [`AnswerBlock`] and [`PairsHead`] are in `docs/format.md`.
 //!
-//! Invariants: no other block is ever written; a request is carried out once; answers are limited.
+//! Invariants: no other block is ever written; a request is carried out once; answers are limited; no lock
+//! is held while the unit is asked.
 
+use super::answers::{ANSWERS_MAX, Answer, InBand};
 use super::job::Job;
 use super::logical_unit::LogicalUnit;
+use super::mailbox::Ask;
 use super::reply::{Done, Refused, ScsiStatus};
 use super::sense::{Asc, Sense, SenseKey};
-use super::task::unexpected;
-use crate::wire::{u16_at, u64_at};
-use crate::{COMMAND_BLOCK_BYTES, CommandBlock, HostOp, HostReply, InitiatorName, Outcome};
+use super::target::ScsiTarget;
+use super::task::{Keep, unexpected};
+use crate::wire::{u16_at, u32_at, u64_at};
+use crate::{
+    COMMAND_BLOCK_BYTES, CommandBlock, HostOp, HostReply, InitiatorName, OUTCOME_BLOCK_BYTES,
+    Outcome, PAIR_BLOCK_BYTES, PairFacts, PairTable, PairsOf,
+};
 use bytes::Bytes;
-use diptych_format::BLOCK_BYTES;
+use diptych_format::{BLOCK_BYTES, BlockRange, LdevId};
 use diptych_sync::Arc;
-use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
-/// Answers that are kept for one initiator.
-pub const ANSWERS_MAX: usize = 64;
+/// The block of a command device with the head of the table of pairs.
+pub const PAIRS_HEAD_BLOCK: u64 = 127;
 
-/// Initiators that answers are kept for; the one that was first heard of makes room for another.
-const INITIATORS_MAX: usize = 64;
+/// The first block of that table.
+pub const PAIRS_BLOCK: u64 = PAIRS_HEAD_BLOCK + 1;
+
+/// Pairs in each of its blocks.
+pub const PAIRS_OF_A_BLOCK: usize = BLOCK_BYTES / PAIR_BLOCK_BYTES;
 
 const REQUEST: [u8; 4] = *b"DCRQ";
 const ANSWER: [u8; 4] = *b"DCAN";
+const HEAD: [u8; 4] = *b"DCPT";
 const VERSION: u16 = 1;
+/// Of answers: version 1 had no pair.
+const ANSWER_VERSION: u16 = 2;
 const COMMAND_AT: usize = 16;
+const OUTCOME_AT: usize = 16;
+const PAIR_AT: usize = 64;
+const COUNT: Range<usize> = 8..12;
+const NUMBERS_END: Range<usize> = 12..16;
 
 /// Makes the block that asks for a command; `sequence` is the client's own number of it.
 ///
 /// ```
-/// use diptych_cha::scsi::{answer_of, request};
+/// use diptych_cha::scsi::{AnswerBlock, request};
 /// use diptych_cha::{Command, CommandCode};
 /// use diptych_format::LdevId;
 /// let split = Command::new(CommandCode::Copy, LdevId::new(0, 1), LdevId::new(0, 2));
 /// let block = request(7, &split.encode());
 /// assert_eq!((block.len(), &block[..4]), (512, &b"DCRQ"[..]));
-/// assert!(answer_of(&block).is_none());
+/// assert_eq!(AnswerBlock::decode(&block), None);
 /// ```
 pub fn request(sequence: u64, command: &[u8; COMMAND_BLOCK_BYTES]) -> Vec<u8> {
-    let mut block = vec![0; BLOCK_BYTES];
-    block[..4].copy_from_slice(&REQUEST);
-    block[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    let mut block = headed(REQUEST, VERSION);
     block[8..16].copy_from_slice(&sequence.to_le_bytes());
     block[COMMAND_AT..COMMAND_AT + COMMAND_BLOCK_BYTES].copy_from_slice(command);
     block
 }
 
-/// What an answer says: the number of its request, and what became of that. Nothing, if the block is no
-/// answer, or no request has been heard of.
-pub fn answer_of(block: &[u8]) -> Option<(u64, InBand)> {
-    if block.len() < BLOCK_BYTES || block[..4] != ANSWER || u16_at(block, 4..6) != VERSION {
-        return None;
-    }
-    let became = match u16_at(block, 6..8) {
-        1 => InBand::Running,
-        2 => InBand::Done(Outcome::decode(&block[COMMAND_AT..]).ok()?),
-        _ => return None,
-    };
-    Some((u64_at(block, 8..16), became))
+fn headed(magic: [u8; 4], version: u16) -> Vec<u8> {
+    let mut block = vec![0; BLOCK_BYTES];
+    block[..4].copy_from_slice(&magic);
+    block[4..6].copy_from_slice(&version.to_le_bytes());
+    block
 }
 
-/// What became of a request.
+fn is_headed(block: &[u8], magic: [u8; 4], version: u16) -> bool {
+    block.len() >= BLOCK_BYTES && block[..4] == magic && u16_at(block, 4..6) == version
+}
+
+/// What a block with an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InBand {
-    /// It is being carried out.
-    Running,
-    /// It came to this.
-    Done(Outcome),
+pub struct AnswerBlock {
+    /// The client's number of the request.
+    pub sequence: u64,
+    /// What became of it.
+    pub became: InBand,
+    /// The pair of the command as it is now, if there is one.
+    pub pair: Option<PairFacts>,
 }
 
-/// One request, and what became of it.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    sequence: u64,
-    command: [u8; COMMAND_BLOCK_BYTES],
-    became: InBand,
-}
+impl AnswerBlock {
+    /// The answer in a block; nothing, if the block is none, or no request has been heard of.
+    pub fn decode(block: &[u8]) -> Option<Self> {
+        if !is_headed(block, ANSWER, ANSWER_VERSION) {
+            return None;
+        }
+        let became = match u16_at(block, 6..8) {
+            1 => InBand::Running,
+            2 => InBand::Done(Outcome::decode(&block[OUTCOME_AT..]).ok()?),
+            3 => InBand::Interrupted,
+            _ => return None,
+        };
+        let pair = PairFacts::decode(&block[PAIR_AT..]).ok()?;
+        Some(Self { sequence: u64_at(block, 8..16), became, pair })
+    }
 
-impl Answer {
     fn encode(&self) -> Vec<u8> {
-        let mut block = vec![0; BLOCK_BYTES];
-        block[..4].copy_from_slice(&ANSWER);
-        block[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        let mut block = headed(ANSWER, ANSWER_VERSION);
         block[8..16].copy_from_slice(&self.sequence.to_le_bytes());
-        match self.became {
-            InBand::Running => block[6] = 1,
+        block[6] = match self.became {
+            InBand::Running => 1,
             InBand::Done(outcome) => {
-                block[6] = 2;
-                let outcome = outcome.encode();
-                block[COMMAND_AT..COMMAND_AT + outcome.len()].copy_from_slice(&outcome);
+                block[OUTCOME_AT..OUTCOME_AT + OUTCOME_BLOCK_BYTES]
+                    .copy_from_slice(&outcome.encode());
+                2
             }
+            InBand::Interrupted => 3,
+        };
+        if let Some(pair) = &self.pair {
+            block[PAIR_AT..PAIR_AT + PAIR_BLOCK_BYTES].copy_from_slice(&pair.encode());
         }
         block
     }
 }
 
-/// The answers of a command device, by initiator, newest last.
-#[derive(Debug, Default)]
-pub(crate) struct Answers {
-    of: BTreeMap<InitiatorName, VecDeque<Answer>>,
-    /// Whom it has heard of, in that order.
-    heard: VecDeque<InitiatorName>,
+/// The head of the table of pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairsHead {
+    /// Pairs of the unit.
+    pub count: u32,
+    /// The highest pair number, plus 1: so far the table has to be read.
+    pub numbers_end: u32,
 }
 
-impl Answers {
-    fn find(&self, who: &InitiatorName, sequence: u64) -> Option<&Answer> {
-        self.of.get(who)?.iter().find(|answer| answer.sequence == sequence)
+impl PairsHead {
+    /// The head in a block; nothing, if the block is none.
+    pub fn decode(block: &[u8]) -> Option<Self> {
+        is_headed(block, HEAD, VERSION)
+            .then(|| Self { count: u32_at(block, COUNT), numbers_end: u32_at(block, NUMBERS_END) })
     }
 
-    fn newest(&self, who: &InitiatorName) -> Option<&Answer> {
-        self.of.get(who)?.back()
-    }
-
-    /// The answer whose number is `place` modulo their limit: the newest, if there are several.
-    fn at(&self, who: &InitiatorName, place: u64) -> Option<&Answer> {
-        let same = |answer: &&Answer| answer.sequence % ANSWERS_MAX as u64 == place;
-        self.of.get(who)?.iter().rev().find(same)
-    }
-
-    fn begin(&mut self, who: &InitiatorName, answer: Answer) {
-        if !self.of.contains_key(who) {
-            if self.heard.len() >= INITIATORS_MAX
-                && let Some(first) = self.heard.pop_front()
-            {
-                self.of.remove(&first);
-            }
-            self.heard.push_back(who.clone());
-        }
-        let answers = self.of.entry(who.clone()).or_default();
-        if answers.len() >= ANSWERS_MAX {
-            answers.pop_front();
-        }
-        answers.push_back(answer);
-    }
-
-    fn end(&mut self, who: &InitiatorName, sequence: u64, outcome: Option<Outcome>) {
-        let Some(answers) = self.of.get_mut(who) else { return };
-        match (answers.iter_mut().find(|answer| answer.sequence == sequence), outcome) {
-            (Some(answer), Some(outcome)) => answer.became = InBand::Done(outcome),
-            (Some(_), None) => answers.retain(|answer| answer.sequence != sequence),
-            (None, _) => {}
-        }
+    fn encode(self) -> Vec<u8> {
+        let mut block = headed(HEAD, VERSION);
+        block[COUNT].copy_from_slice(&self.count.to_le_bytes());
+        block[NUMBERS_END].copy_from_slice(&self.numbers_end.to_le_bytes());
+        block
     }
 }
 
@@ -170,6 +176,29 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.unit.state().answers.end(&self.who, self.sequence, self.outcome);
+    }
+}
+
+/// The right to have an initiator's answers kept.
+struct Keeping<'a> {
+    unit: &'a LogicalUnit,
+    who: &'a InitiatorName,
+    has_ended: bool,
+}
+
+impl Keeping<'_> {
+    /// Gives it back, once. Whether they have changed since they were taken.
+    fn end(&mut self) -> bool {
+        self.has_ended = true;
+        self.unit.state().answers.kept(self.who)
+    }
+}
+
+impl Drop for Keeping<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end();
+        }
     }
 }
 
@@ -192,7 +221,29 @@ fn request_of(block: &[u8]) -> Result<(u64, &[u8; COMMAND_BLOCK_BYTES]), Refused
     }
 }
 
+/// The volumes of a request, if they are known: the unit may have to choose the secondary yet.
+fn volumes_of(answer: &Answer) -> Option<(LdevId, LdevId)> {
+    let block = CommandBlock::new_checked(&answer.command).ok()?;
+    match answer.became {
+        InBand::Done(Outcome::Chosen { secondary, .. }) => Some((block.primary(), secondary)),
+        _ if block.is_automatic() => None,
+        _ => Some((block.primary(), block.secondary())),
+    }
+}
+
+/// The pair numbers whose pair blocks are in these blocks of a command device.
+fn numbers_in(blocks: BlockRange) -> Option<(u16, u16)> {
+    let end = PAIRS_BLOCK + (1 << 16) / PAIRS_OF_A_BLOCK as u64;
+    let (first, last) = (blocks.start.0.max(PAIRS_BLOCK), blocks.end.0.min(end));
+    let number = |block: u64| (block - PAIRS_BLOCK) * PAIRS_OF_A_BLOCK as u64;
+    (first < last).then(|| (number(first) as u16, (number(last) - 1) as u16))
+}
+
 impl Job {
+    fn initiator(&self) -> &InitiatorName {
+        &self.nexus.who.initiator.name
+    }
+
     /// WRITE to a command device: of one block, to block 0.
     pub(crate) async fn in_band_write(&self) -> Done {
         let (block, count) = self.cdb.extent();
@@ -208,71 +259,142 @@ impl Job {
         let block = CommandBlock::new_checked(command);
         let op = block.and_then(CommandBlock::operation);
         let op = op.map_err(|_| Sense::in_list(COMMAND_AT as u16))?;
-        let who = &self.nexus.who.initiator.name;
+        let who = self.initiator();
         {
             let mut state = self.unit.state();
             match state.answers.find(who, sequence) {
                 Some(known) if known.command != *command => {
                     return Err(Sense::in_list(8).into());
                 }
-                Some(Answer { became: InBand::Done(_), .. }) => return Ok(Bytes::new()),
+                Some(Answer { became: InBand::Done(_) | InBand::Interrupted, .. }) => {
+                    return Ok(Bytes::new());
+                }
                 Some(_) => return Err(Refused::Status(ScsiStatus::Busy)),
                 None => {}
             }
             let answer = Answer { sequence, command: *command, became: InBand::Running };
-            state.answers.begin(who, answer);
+            if !state.answers.begin(who, answer) {
+                return Err(Refused::Status(ScsiStatus::Busy));
+            }
         }
         self.carry_out(sequence, op).await
     }
 
     async fn carry_out(&self, sequence: u64, op: HostOp) -> Done {
-        let unit = self.unit.clone();
-        let who = self.nexus.who.initiator.name.clone();
+        let (unit, who) = (self.unit.clone(), self.initiator().clone());
         let mut running = Running { unit, who, sequence, outcome: None };
         // Whoever asked, the answer is to be noted.
         self.mailbox.outlive();
-        match self.ask(op).await {
+        // Its number is durable before it is carried out: so it is not a second time after a restart.
+        if !self.keep_answers().await? {
+            return Err(Refused::Status(ScsiStatus::Busy));
+        }
+        let done = match self.ask(op).await {
             Some(HostReply::Outcome(outcome)) => {
                 running.outcome = Some(outcome);
                 Ok(Bytes::new())
             }
             other => Err(unexpected(other)),
+        };
+        drop(running);
+        // What is done is done, though its answer be lost in a restart: it is interrupted then.
+        let _ = self.keep_answers().await;
+        done
+    }
+
+    /// Has the answers to the initiator kept, as they are now. `false`: another task does, and will again.
+    async fn keep_answers(&self) -> Result<bool, Refused> {
+        let who = self.initiator();
+        loop {
+            let Some((place, value)) = self.unit.state().answers.take_to_keep(who) else {
+                return Ok(false);
+            };
+            let mut keeping = Keeping { unit: &self.unit, who, has_ended: false };
+            let name = ScsiTarget::kept_answers_name(self.ldev(), place);
+            let keep = Keep { name, value: value.map(Bytes::from) };
+            let reply = self.mailbox.ask(Ask::Keep(keep)).await;
+            if !matches!(reply, Some(HostReply::Done)) {
+                return Err(unexpected(reply));
+            }
+            if !keeping.end() {
+                return Ok(true);
+            }
         }
     }
 
-    /// READ of a command device: answers, and zeros.
+    /// READ of a command device: answers, pairs, and zeros.
     pub(crate) async fn in_band_read(&self) -> Done {
         let (block, count) = self.cdb.extent();
         let blocks = self.blocks(block, count).await?;
-        let who = &self.nexus.who.initiator.name;
-        let state = self.unit.state();
-        let mut bytes = Vec::with_capacity(count as usize * BLOCK_BYTES);
-        for block in blocks.iter() {
-            let answer = match block.0 {
-                0 => state.answers.newest(who),
-                place if place <= ANSWERS_MAX as u64 => state.answers.at(who, place - 1),
-                _ => None,
+        let mut bytes = vec![0; count as usize * BLOCK_BYTES];
+        let mut put = |block: u64, content: &[u8]| {
+            let at = (block - blocks.start.0) as usize * BLOCK_BYTES;
+            bytes[at..at + BLOCK_BYTES].copy_from_slice(content);
+        };
+        for (block, answer) in self.answers_in(blocks) {
+            let pair = match volumes_of(&answer) {
+                Some((primary, secondary)) => {
+                    let of = PairsOf::Volumes { primary, secondary };
+                    self.pairs(of).await?.pairs.pop()
+                }
+                None => None,
             };
-            match answer {
-                Some(answer) => bytes.extend(answer.encode()),
-                None => bytes.resize(bytes.len() + BLOCK_BYTES, 0),
+            let Answer { sequence, became, .. } = answer;
+            put(block, &AnswerBlock { sequence, became, pair }.encode());
+        }
+        let numbers = numbers_in(blocks);
+        let has_head = (blocks.start.0..blocks.end.0).contains(&PAIRS_HEAD_BLOCK);
+        if has_head || numbers.is_some() {
+            // Of the last pair, if of none: the head counts all.
+            let (first, last) = numbers.unwrap_or((u16::MAX, u16::MAX));
+            let table = self.pairs(PairsOf::Numbers { first, last }).await?;
+            if has_head {
+                let (count, numbers_end) = (table.count, table.numbers_end);
+                put(PAIRS_HEAD_BLOCK, &PairsHead { count, numbers_end }.encode());
+            }
+            if numbers.is_some() {
+                let table_at = PAIRS_BLOCK.max(blocks.start.0) - blocks.start.0;
+                for pair in &table.pairs {
+                    let at = table_at as usize * BLOCK_BYTES
+                        + usize::from(pair.id.no - first) * PAIR_BLOCK_BYTES;
+                    bytes[at..at + PAIR_BLOCK_BYTES].copy_from_slice(&pair.encode());
+                }
             }
         }
         Ok(bytes.into())
+    }
+
+    /// The answers that stand in these blocks.
+    fn answers_in(&self, blocks: BlockRange) -> Vec<(u64, Answer)> {
+        let who = self.initiator();
+        let state = self.unit.state();
+        let answer = |block: u64| match block.checked_sub(1) {
+            None => state.answers.newest(who),
+            Some(place) => state.answers.at(who, place),
+        };
+        let with_answers = blocks.start.0..blocks.end.0.min(ANSWERS_MAX as u64 + 1);
+        with_answers.filter_map(|block| Some((block, *answer(block)?))).collect()
+    }
+
+    async fn pairs(&self, of: PairsOf) -> Result<PairTable, Refused> {
+        match self.ask(HostOp::Pairs { of }).await {
+            Some(HostReply::Pairs(table)) => Ok(table),
+            other => Err(unexpected(other)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OUTCOME_BLOCK_BYTES;
-    use std::ops::Range;
 
     const DOC: &str = include_str!("../../../../docs/format.md");
 
     fn documented(heading: &str) -> Vec<(String, Range<usize>)> {
         let section = DOC.split("\n## ").find(|section| section.lines().next() == Some(heading));
-        let rows = section.expect("a section").lines().filter(|line| line.starts_with('|')).skip(2);
+        let rows =
+            section.expect("a section").lines().skip_while(|line| !line.starts_with("| field"));
+        let rows = rows.filter(|line| line.starts_with('|')).skip(2);
         let row = |line: &str| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
             let [at, width] = [cells[1], cells[2]].map(|cell| cell.parse().expect("a number"));
@@ -302,26 +424,37 @@ mod tests {
             ("version", 4..6),
             ("state", 6..8),
             ("sequence", 8..16),
-            ("outcome", COMMAND_AT..COMMAND_AT + OUTCOME_BLOCK_BYTES),
+            ("outcome", OUTCOME_AT..OUTCOME_AT + OUTCOME_BLOCK_BYTES),
+            ("reserved", OUTCOME_AT + OUTCOME_BLOCK_BYTES..PAIR_AT),
+            ("pair", PAIR_AT..PAIR_AT + PAIR_BLOCK_BYTES),
         ];
         assert_eq!(documented("Answer of a command device"), named(&answer));
+        let head = [
+            ("magic", 0..4),
+            ("version", 4..6),
+            ("reserved", 6..8),
+            ("pairs", COUNT),
+            ("numbers end", NUMBERS_END),
+        ];
+        assert_eq!(documented("Pairs of a command device"), named(&head));
+        let rows =
+            DOC.lines().filter(|line| line.starts_with("| 127 |") || line.starts_with("| 128 + "));
+        assert_eq!(rows.count(), 2, "the blocks of the table");
+        assert_eq!((PAIRS_HEAD_BLOCK, PAIRS_BLOCK, PAIRS_OF_A_BLOCK), (127, 128, 4));
     }
 
     #[test]
-    fn answers_are_limited() {
-        let mut answers = Answers::default();
-        let who = |no: usize| format!("iqn.{no}").parse::<InitiatorName>().expect("a name");
-        let answer = |sequence| Answer { sequence, command: [0; 24], became: InBand::Running };
-        for sequence in 0..=ANSWERS_MAX as u64 {
-            answers.begin(&who(0), answer(sequence));
+    fn numbers_of_blocks() {
+        #[track_caller]
+        fn check(start: u64, count: u64, expected: Option<(u16, u16)>) {
+            let blocks = BlockRange::new(diptych_format::BlockNo(start), count);
+            assert_eq!(numbers_in(blocks), expected);
         }
-        assert!(answers.find(&who(0), 0).is_none() && answers.find(&who(0), 1).is_some());
-        assert_eq!(answers.at(&who(0), 0).map(|answer| answer.sequence), Some(64));
-        for no in 1..=INITIATORS_MAX {
-            answers.begin(&who(no), answer(1));
-        }
-        assert!(answers.newest(&who(0)).is_none() && answers.newest(&who(1)).is_some());
-        answers.end(&who(1), 1, None);
-        assert!(answers.newest(&who(1)).is_none());
+        check(0, 128, None);
+        check(0, 129, Some((0, 3)));
+        check(129, 2, Some((4, 11)));
+        check(127, 40_000, Some((0, u16::MAX)));
+        check(128 + 16_383, 9, Some((u16::MAX - 3, u16::MAX)));
+        check(128 + 16_384, 9, None);
     }
 }

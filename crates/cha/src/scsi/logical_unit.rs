@@ -6,9 +6,9 @@
 //! Invariants: a seat for every nexus that sees the unit, and no other; at most one holder of RESERVE,
 //! who has a seat; unit attentions, copy results and registrations are limited.
 
+use super::answers::Answers;
 use super::attention::{Attention, Attentions};
 use super::cdb::Cdb;
-use super::command_device::Answers;
 use super::copy_results::CopyResults;
 use super::mode::Modes;
 use super::nexus::{Nexus, NexusId, Registrant};
@@ -81,7 +81,12 @@ pub(crate) struct Kept {
 }
 
 impl LogicalUnit {
-    pub(crate) fn new(ldev: LdevId, access_epoch: u64, kept: Option<Kept>) -> Self {
+    pub(crate) fn new(
+        ldev: LdevId,
+        access_epoch: u64,
+        kept: Option<Kept>,
+        answers: Answers,
+    ) -> Self {
         let Kept { registrations, control, sanitizing } = kept.unwrap_or_default();
         let state = State {
             seats: BTreeMap::new(),
@@ -90,7 +95,7 @@ impl LogicalUnit {
             registrations,
             modes: Modes { now: control, saved: control },
             sanitizing,
-            answers: Answers::default(),
+            answers,
             is_keeping: false,
             access_epoch,
         };

@@ -1,5 +1,6 @@
 //! The SCSI target: logical units, sessions, and commands between them.
 
+use super::answers::Answers;
 use super::attention::Attention;
 use super::cdb::Cdb;
 use super::identity::UnitIdentity;
@@ -96,6 +97,8 @@ pub struct ScsiTarget {
     nexuses: RwLock<Nexuses>,
     /// What was kept for volumes that no nexus has seen yet.
     kept: RwLock<BTreeMap<LdevId, Kept>>,
+    /// The same of command devices.
+    answers: RwLock<BTreeMap<LdevId, Answers>>,
     next_nexus: AtomicU64,
 }
 
@@ -110,6 +113,7 @@ impl ScsiTarget {
             units: RwLock::default(),
             nexuses: RwLock::default(),
             kept: RwLock::default(),
+            answers: RwLock::default(),
             next_nexus: AtomicU64::new(1),
         }
     }
@@ -254,8 +258,9 @@ impl ScsiTarget {
             return unit.clone();
         }
         let kept = self.kept.write().remove(&ldev);
+        let answers = self.answers.write().remove(&ldev).unwrap_or_default();
         let epoch = self.access_epoch(ldev);
-        let unit = || Arc::new(LogicalUnit::new(ldev, epoch, kept));
+        let unit = || Arc::new(LogicalUnit::new(ldev, epoch, kept, answers));
         self.units.write().entry(ldev).or_insert_with(unit).clone()
     }
 
@@ -264,13 +269,19 @@ impl ScsiTarget {
     pub fn forget(&self, ldev: LdevId) {
         self.units.write().remove(&ldev);
         self.kept.write().remove(&ldev);
+        self.answers.write().remove(&ldev);
     }
 
     /// Takes up a value that was kept ([`super::Keep`]) when the unit ran before. To be called for each of
     /// them before anybody logs in. Whether it was one of this target's.
     pub fn restore(&self, name: &str, value: &[u8]) -> bool {
-        let ldev = name.strip_prefix(KEPT).and_then(|ldev| ldev.replace('.', ":").parse().ok());
-        match (ldev, postcard::from_bytes(value)) {
+        let parsed = |ldev: &str| ldev.replace('.', ":").parse::<LdevId>().ok();
+        let Some(of) = name.strip_prefix(KEPT) else { return false };
+        if let Some((ldev, place)) = of.split_once(ANSWERS) {
+            let (Some(ldev), Ok(place)) = (parsed(ldev), place.parse()) else { return false };
+            return self.answers.write().entry(ldev).or_default().restore(place, value);
+        }
+        match (parsed(of), postcard::from_bytes(value)) {
             (Some(ldev), Ok(kept)) => {
                 self.kept.write().insert(ldev, kept);
                 true
@@ -279,9 +290,15 @@ impl ScsiTarget {
         }
     }
 
-    /// The name under which a volume's state is kept.
+    /// The name under which a volume's state is kept. All names under which something is kept of it begin
+    /// so.
     pub fn kept_name(ldev: LdevId) -> String {
         format!("{KEPT}{}", ldev.to_string().replace(':', "."))
+    }
+
+    /// The name under which the answers to one initiator of a command device are kept.
+    pub(crate) fn kept_answers_name(ldev: LdevId, place: u8) -> String {
+        format!("{}{ANSWERS}{place}", Self::kept_name(ldev))
     }
 
     /// Takes up a command. `lun` and `cdb` are as they came; `data_out` is the data that came with it, all
@@ -305,6 +322,7 @@ impl ScsiTarget {
 }
 
 const KEPT: &str = "scsi.";
+const ANSWERS: &str = ".answers.";
 
 /// How much data a command moves, and which way, as its CDB says: nothing, if it is not known. A
 /// transport computes residual counts by it, and asks a host for no more.

@@ -57,6 +57,10 @@ struct AddArgs {
     /// Whether hosts may not change it; of the volume, by whatever path
     #[arg(long, value_name = "BOOL")]
     write_protected: Option<bool>,
+
+    /// Whether it takes pair commands in band, and hosts do not reach its data
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    command_device: Option<bool>,
 }
 
 impl Run for LuArgs {
@@ -71,10 +75,14 @@ impl Run for LuArgs {
                 asked.tell(&lus, |lus| list(lus))
             }
             What::Add(args) => {
-                let AddArgs { path, ldev, thin, removable, write_protected } = args;
-                let (thin, removable, write_protected) = (*thin, *removable, *write_protected);
-                let (path, ldev) = (path.clone(), ldev.clone());
-                let wanted = NewLu { path, ldev, thin, removable, write_protected };
+                let wanted = NewLu {
+                    path: args.path.clone(),
+                    ldev: args.ldev.clone(),
+                    thin: args.thin,
+                    removable: args.removable,
+                    write_protected: args.write_protected,
+                    command_device: args.command_device,
+                };
                 let lu: LuInfo = asked.post("/v1/lus", &wanted)?;
                 asked.tell(&lu, |lu| format!("{} leads to volume {}", lu.path, lu.ldev))
             }
@@ -94,6 +102,7 @@ fn list(lus: &[LuInfo]) -> String {
             (lu.thin, "thin"),
             (lu.removable, "removable"),
             (lu.write_protected, "write-protected"),
+            (lu.command_device, "command device"),
         ];
         let flags: Vec<&str> =
             flags.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();

@@ -103,9 +103,10 @@ impl Answer {
         match reply {
             HostReply::Done | HostReply::Data(_) => Self::Done,
             // No verb asks for these.
-            HostReply::Miscompare { .. } | HostReply::Allocation(_) | HostReply::Volume(_) => {
-                Self::Done
-            }
+            HostReply::Miscompare { .. }
+            | HostReply::Allocation(_)
+            | HostReply::Volume(_)
+            | HostReply::Pairs(_) => Self::Done,
             HostReply::Outcome(outcome) => Self::of_outcome(*outcome),
             HostReply::Group(outcome) => Self::of_group(outcome),
             HostReply::Failed(error) => {

@@ -365,6 +365,7 @@ fn paths_of_scsi_hosts() {
     operator.run(&["lu", "remove", "CL1-A:1"]);
     let added = operator.run(&["lu", "add", "CL2-A:7", "00:01", "--write-protected", "true"]);
     assert_eq!(added, "CL2-A:7 leads to volume 00:01\n");
+    operator.run(&["lu", "add", "CL2-A:8", "00:02", "--command-device"]);
     let taken = "diptych: logical unit CL1-A:0 is volume 00:00 already\n";
     operator.refused(&["lu", "add", "CL1-A:0", "00:01"], (1, taken));
     operator.run(&["ldev", "delete", "00:03"]);
@@ -374,8 +375,9 @@ fn paths_of_scsi_hosts() {
     insta::assert_snapshot!(operator.run(&["lu", "list"]), @r"
     PATH     LDEV   NAME  FLAGS
     CL1-A:0  00:00  -     thin
-    CL1-A:2  00:02  -     thin
+    CL1-A:2  00:02  -     thin, command device
     CL2-A:7  00:01  -     thin, write-protected
+    CL2-A:8  00:02  -     thin, command device
     ");
 }
 

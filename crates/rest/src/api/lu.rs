@@ -17,6 +17,8 @@ pub struct LuInfo {
     pub removable: bool,
     /// Hosts may not change it.
     pub write_protected: bool,
+    /// It takes pair commands in band, and holds no data.
+    pub command_device: bool,
 }
 
 /// A path to be made. The options are the volume's: they hold for each of its paths.
@@ -33,4 +35,6 @@ pub struct NewLu {
     pub removable: Option<bool>,
     /// Whether hosts may not change it.
     pub write_protected: Option<bool>,
+    /// Whether it takes pair commands in band; hosts do not reach its data any more.
+    pub command_device: Option<bool>,
 }

@@ -22,7 +22,7 @@ fn scsi(app: &App) -> Result<&Scsi, Failure> {
 }
 
 fn info(app: &App, map: &LuMap, path: LuPath, ldev: LdevId) -> LuInfo {
-    let LuOptions { thin, removable, write_protected, .. } = map.options(ldev);
+    let LuOptions { thin, removable, write_protected, command_device, .. } = map.options(ldev);
     LuInfo {
         path: path.to_string(),
         ldev: ldev.to_string(),
@@ -30,6 +30,7 @@ fn info(app: &App, map: &LuMap, path: LuPath, ldev: LdevId) -> LuInfo {
         thin,
         removable,
         write_protected,
+        command_device,
     }
 }
 
@@ -63,8 +64,8 @@ pub(super) fn forget(app: &App, ldev: LdevId) -> Result<(), Failure> {
         })?;
     }
     scsi.target.forget(ldev);
-    let name = ScsiTarget::kept_name(ldev);
-    app.managed(|unit| unit.keep(&name, None))
+    let names = app.rt.unit().kept_names(&ScsiTarget::kept_name(ldev));
+    names.iter().try_for_each(|name| app.managed(|unit| unit.keep(name, None)))
 }
 
 pub(super) async fn list(State(app): State<App>) -> Answer<Vec<LuInfo>> {
@@ -87,6 +88,7 @@ pub(super) async fn add(State(app): State<App>, Asked(asked): Asked<NewLu>) -> A
                 thin: asked.thin.unwrap_or(before.thin),
                 removable: asked.removable.unwrap_or(before.removable),
                 write_protected: asked.write_protected.unwrap_or(before.write_protected),
+                command_device: asked.command_device.unwrap_or(before.command_device),
                 ..before
             };
             map.set_options(ldev, options);

@@ -2,8 +2,8 @@
 
 use crate::bench::*;
 use diptych_cha::{
-    ALLOCATION_RUNS_MAX, AllocatedRun, CommandCode, Forbidden, HostError, HostOp, HostReply, Tried,
-    VolumeFacts,
+    ALLOCATION_RUNS_MAX, AllocatedRun, CommandCode, Forbidden, HostError, HostOp, HostReply,
+    PairFacts, PairTable, PairsOf, Tried, VolumeFacts,
 };
 use diptych_format::{BlockNo, BlockRange, Geometry};
 use diptych_shared::{Pace, PairOptions, PairStatus};
@@ -127,4 +127,42 @@ fn facts_of_volumes() {
     assert_eq!(describe(&mut bench, 1), undefined);
     let none = HostReply::Failed(HostError::NoVolume { ldev: ldev(9) });
     assert_eq!(bench.alone(HostOp::Describe { ldev: ldev(9) }), none);
+}
+
+fn pairs(bench: &mut Bench, of: PairsOf) -> PairTable {
+    match bench.alone(HostOp::Pairs { of }) {
+        HostReply::Pairs(table) => table,
+        other => panic!("answered {other:?}"),
+    }
+}
+
+#[test]
+fn facts_of_pairs() {
+    let mut bench = Bench::new(1, config(12), 4);
+    let volumes = |primary, secondary| PairsOf::Volumes {
+        primary: ldev(primary),
+        secondary: ldev(secondary),
+    };
+    let all = PairsOf::Numbers { first: 0, last: u16::MAX };
+    assert_eq!(pairs(&mut bench, all.clone()), PairTable::default());
+    for secondary in [1, 2] {
+        bench.accept(command(CommandCode::Create, 0, secondary));
+    }
+    bench.settle();
+    bench.accept(command(CommandCode::Copy, 0, 2));
+    bench.write(0, 4, 8, 1);
+    bench.write(2, 20, 1, 2);
+    let found = pairs(&mut bench, all);
+    assert_eq!((found.count, found.numbers_end, found.pairs.len()), (2, 2, 2));
+    assert_eq!(found.pairs[1], PairFacts::of(&bench.pair(0, 2)));
+    let PairFacts { status, tracks, c_tracks, dp_tracks, ds_tracks, .. } = found.pairs[1];
+    assert_eq!(status, PairStatus::Copied);
+    assert_eq!((tracks, c_tracks, dp_tracks, ds_tracks), (6, 0, 2, 1));
+    // One of them, by its volumes or its number.
+    assert_eq!(pairs(&mut bench, volumes(0, 2)).pairs, found.pairs[1..]);
+    let one = pairs(&mut bench, PairsOf::Numbers { first: 1, last: 9 });
+    assert_eq!((one.count, one.pairs), (2, found.pairs[1..].to_vec()));
+    for (primary, secondary) in [(2, 0), (0, 3), (9, 1)] {
+        assert_eq!(pairs(&mut bench, volumes(primary, secondary)), PairTable::default());
+    }
 }

@@ -6,7 +6,7 @@ use crate::scsi::{
 };
 use crate::{
     AccessBoard, AllocatedRun, ChannelAdapter, Forbidden, HostError, HostOp, HostReply, LuOptions,
-    LuPath, Tried, VolumeFacts,
+    LuPath, PairFacts, PairTable, PairsOf, Tried, VolumeFacts,
 };
 use bytes::Bytes;
 use diptych_format::{BLOCK_BYTES, BlockNo, BlockRange, LdevId};
@@ -71,6 +71,8 @@ pub(super) struct Bench {
     pub(super) kept: BTreeMap<String, Bytes>,
     /// What was asked of the unit.
     pub(super) ops: Vec<HostOp>,
+    /// What is told of pairs.
+    pub(super) pairs: Vec<PairFacts>,
 }
 
 pub(super) fn ldev(no: u8) -> LdevId {
@@ -113,7 +115,7 @@ impl Bench {
             map.set_options(ldev(4), LuOptions { thin: false, ..plain });
         });
         let disks = (1..=5).map(|no| (ldev(no), Disk::new())).collect();
-        Self { target, access, disks, kept, ops: Vec::new() }
+        Self { target, access, disks, kept, ops: Vec::new(), pairs: Vec::new() }
     }
 
     pub(super) fn login(&self, name: &str) -> NexusId {
@@ -165,6 +167,9 @@ impl Bench {
 
     fn perform(&mut self, op: HostOp) -> HostReply {
         self.ops.push(op.clone());
+        if let HostOp::Pairs { of } = &op {
+            return HostReply::Pairs(self.pairs_of(of));
+        }
         let ldev = match &op {
             HostOp::Read { ldev, .. }
             | HostOp::Write { ldev, .. }
@@ -186,6 +191,21 @@ impl Bench {
         match disk.refuses(ldev, &op) {
             Some(failed) => HostReply::Failed(failed),
             None => disk.perform(ldev, op),
+        }
+    }
+
+    fn pairs_of(&self, of: &PairsOf) -> PairTable {
+        let all = self.pairs.iter().copied();
+        match *of {
+            PairsOf::Volumes { primary, secondary } => {
+                let is = |pair: &PairFacts| (pair.primary, pair.secondary) == (primary, secondary);
+                PairTable { pairs: all.filter(is).collect(), ..PairTable::default() }
+            }
+            PairsOf::Numbers { first, last } => PairTable {
+                pairs: all.filter(|pair| (first..=last).contains(&pair.id.no)).collect(),
+                count: self.pairs.len() as u32,
+                numbers_end: self.pairs.last().map_or(0, |last| u32::from(last.id.no) + 1),
+            },
         }
     }
 
