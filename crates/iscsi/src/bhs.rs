@@ -39,6 +39,7 @@ pub(crate) mod opcode {
     pub(crate) const DATA_IN: u8 = 0x25;
     pub(crate) const LOGOUT_RESPONSE: u8 = 0x26;
     pub(crate) const READY_TO_TRANSFER: u8 = 0x31;
+    pub(crate) const ASYNC: u8 = 0x32;
     pub(crate) const REJECT: u8 = 0x3F;
 }
 

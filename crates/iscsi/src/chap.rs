@@ -166,6 +166,26 @@ impl Challenge {
     }
 }
 
+/// What an initiator says of its algorithms, the better one first.
+pub(crate) const ALGORITHMS: &str = "7,5";
+
+/// What an initiator answers to a challenge.
+pub(crate) fn respond(
+    algorithm: &str,
+    id: &str,
+    challenge: &str,
+    secret: &Secret,
+) -> Result<String, ChapError> {
+    let is_one = ALGORITHMS.split(',').any(|one| one == algorithm);
+    let algorithm = Algorithm::choose(algorithm).filter(|_| is_one).ok_or(ChapError::Algorithm)?;
+    let id = id.parse::<u8>().map_err(|_| ChapError::Key)?;
+    let challenge = from_text(challenge).ok_or(ChapError::Key)?;
+    if challenge.is_empty() || challenge.len() > CHALLENGE_BYTES_MAX {
+        return Err(ChapError::Key);
+    }
+    Ok(to_text(&algorithm.response(id, secret, &challenge)))
+}
+
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
     one.len() == other.len() && differing == 0
@@ -270,6 +290,26 @@ mod tests {
         assert_eq!(check(Some("1"), None, Some(&own)), Err(ChapError::Key));
         let ours = to_text(&[9; 16]);
         assert_eq!(check(Some("1"), Some(&ours), Some(&own)), Err(ChapError::Key));
+    }
+
+    #[test]
+    fn an_initiator_answers_what_a_target_believes() {
+        let users = [credentials("host", "secret secret")];
+        for algorithms in ["5", "7,5"] {
+            let challenge = Challenge::new(algorithms).expect("one");
+            let [(_, algorithm), (_, id), (_, asked)] = challenge.keys();
+            let right = respond(&algorithm, &id, &asked, &users[0].secret).expect("an answer");
+            let proof = Proof { name: Some("host"), response: Some(&right), ..Proof::default() };
+            assert_eq!(challenge.check(&proof, &users, None), Ok(Vec::new()));
+        }
+        let check = |algorithm, id, challenge, expected| {
+            assert_eq!(respond(algorithm, id, challenge, &users[0].secret), Err(expected));
+        };
+        check("6", "1", "0x01", ChapError::Algorithm);
+        check("7,5", "1", "0x01", ChapError::Algorithm);
+        check("5", "256", "0x01", ChapError::Key);
+        check("5", "1", "0x", ChapError::Key);
+        check("5", "1", "", ChapError::Key);
     }
 
     #[test]

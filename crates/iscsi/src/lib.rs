@@ -6,6 +6,7 @@
 //! | full feature | requests in the order of their numbers | `full_feature.rs` |
 //! | | SCSI commands, their data, their answers | `commands.rs`, `collect.rs`, `task.rs`, `response.rs` |
 //! | | aborts and resets; discovery | `manage.rs`, `texts.rs` |
+//! | the other side | a small initiator, for programs that give commands in band | `client.rs` |
 //!
 //! Every host group of every port is a target with a name of its own ([`TargetNames`]). What a command
 //! means is [`diptych_cha::scsi`]'s business: here PDUs are moved. A session has one connection and error
@@ -53,6 +54,7 @@
 
 mod bhs;
 mod chap;
+pub mod client;
 mod collect;
 mod commands;
 mod digest;

@@ -5,6 +5,7 @@
 mod anything;
 mod client;
 mod commands;
+mod initiator;
 mod limits;
 mod login;
 mod manage;
