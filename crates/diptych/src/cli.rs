@@ -9,6 +9,7 @@ mod copying;
 mod error;
 mod group;
 mod history;
+mod inband;
 mod ldev;
 mod lu;
 mod pair;
@@ -20,6 +21,7 @@ mod wait;
 
 pub(crate) use completions::{CompletionsArgs, write_completions};
 pub(crate) use group::GroupArgs;
+pub(crate) use inband::{InbandArgs, run as run_inband};
 pub(crate) use ldev::LdevArgs;
 pub(crate) use lu::LuArgs;
 pub(crate) use pair::PairArgs;
@@ -34,6 +36,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use table::write_answer;
 
 /// What every command says at the end of its help.
 pub(crate) const EXIT_CODES: &str = "\
@@ -80,14 +83,7 @@ impl Asked {
         answer: &T,
         words: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
-        let mut text = match self.json {
-            true => serde_json::to_string_pretty(answer).map_err(CliError::Json)?,
-            false => words(answer),
-        };
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        io::stdout().write_all(text.as_bytes()).map_err(CliError::Tell)
+        write_answer(self.json, answer, words)
     }
 }
 
@@ -104,9 +100,13 @@ pub(crate) trait Run {
 pub(crate) fn run(command: &dyn Run) -> ExitCode {
     let unit = command.unit();
     let done = asked(unit).and_then(|asked| command.run(&asked));
-    let Err(error) = done else { return ExitCode::SUCCESS };
+    done.map_or_else(|error| told_error(&error, unit.json), |()| ExitCode::SUCCESS)
+}
+
+/// Tells an error, and says with which code to exit.
+fn told_error(error: &CliError, json: bool) -> ExitCode {
     // Nothing is left to tell it to if stderr is closed; the exit code still does.
-    let _ = io::stderr().write_all(error.told(unit.json).as_bytes());
+    let _ = io::stderr().write_all(error.told(json).as_bytes());
     ExitCode::from(error.exit_code())
 }
 

@@ -38,6 +38,7 @@ enum What {
     Lu(cli::LuArgs),
     Pair(cli::PairArgs),
     Group(cli::GroupArgs),
+    Inband(cli::InbandArgs),
     Schedule(cli::ScheduleArgs),
     Completions(cli::CompletionsArgs),
     Demo(demo::DemoArgs),
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         What::Lu(args) => return cli::run(&args),
         What::Pair(args) => return cli::run(&args),
         What::Group(args) => return cli::run(&args),
+        What::Inband(args) => return cli::run_inband(&args),
         What::Schedule(args) => return cli::run(&args),
         What::Completions(args) => return cli::write_completions::<Cli>(&args),
     };

@@ -1,7 +1,7 @@
 //! How a pair is to be copied.
 
 use diptych::rest::api::CopyOptions;
-use diptych::shared::{Pace, PaceLimit};
+use diptych::shared::{Pace, PaceLimit, PairOptions};
 
 /// How a pair is to be copied; what is not said stays as it is.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -31,6 +31,21 @@ fn limit(text: &str) -> Result<String, diptych::shared::SharedError> {
 }
 
 impl CopyArgs {
+    /// What is said, over what was so before.
+    pub(super) fn over(&self, before: PairOptions) -> PairOptions {
+        let limit = match self.limit.as_deref() {
+            None => before.limit,
+            // What is none was checked to be a limit.
+            Some(limit) => limit.parse().ok(),
+        };
+        PairOptions {
+            pace: self.pace.unwrap_or(before.pace),
+            lanes: self.lanes.unwrap_or(before.lanes),
+            quick: self.quick.unwrap_or(before.quick),
+            limit,
+        }
+    }
+
     pub(super) fn options(&self) -> CopyOptions {
         CopyOptions {
             pace: self.pace.map(|pace| pace.to_string()),

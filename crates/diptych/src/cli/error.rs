@@ -1,5 +1,6 @@
 //! Why a command ends otherwise than well, and with which exit code.
 
+use super::inband::InbandError;
 use diptych::rest::ClientError;
 use diptych::rest::api::Problem;
 use std::io;
@@ -14,6 +15,8 @@ const BAD_REQUEST: u16 = 400;
 pub(crate) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Inband(#[from] InbandError),
     #[error("which unit? say --dir DIR, --url URL, or set DIPTYCH_URL")]
     NoUnit,
     #[error(
@@ -44,6 +47,7 @@ impl CliError {
             Self::Client(ClientError::Refused { status, .. }) if *status != BAD_REQUEST => 1,
             Self::Client(ClientError::Short { .. } | ClientError::Http(_)) => 1,
             Self::Nothing(_) | Self::WillNotBe { .. } | Self::NotWanted => 1,
+            Self::Inband(error) => error.exit_code(),
             Self::Late { .. } => 3,
             _ => 2,
         }
@@ -55,6 +59,7 @@ impl CliError {
             Self::Client(ClientError::Refused { problem, .. }) => &problem.code,
             Self::Client(ClientError::Connect { .. }) => "no-answer",
             Self::Client(_) => "broken-off",
+            Self::Inband(error) => error.code(),
             Self::Nothing(_) => "nothing",
             Self::WillNotBe { .. } => "will-not-be",
             Self::Late { .. } => "late",
@@ -71,6 +76,7 @@ impl CliError {
             Self::Client(ClientError::Connect { .. }) => {
                 Some("diptych serve runs a unit, and says where it is asked".to_owned())
             }
+            Self::Inband(error) => error.what_to_do(),
             _ => None,
         }
     }

@@ -234,14 +234,22 @@ fn delete(asked: &Asked, args: &DeleteArgs) -> Result<(), CliError> {
 
 /// What a command came to. Nothing is a failure, unless it is as good.
 fn tell(asked: &Asked, answer: &CommandAnswer, or_nothing: bool) -> Result<(), CliError> {
-    asked.tell(answer, |answer| {
-        let CommandAnswer { primary, secondary, from, to, .. } = answer;
-        let image = answer.image.map_or_else(String::new, |image| format!(", image {image}"));
-        match answer.is_accepted() {
-            true => format!("{primary} -> {secondary}: {from} -> {to}{image}"),
-            false => String::new(),
-        }
-    })?;
+    asked.tell(answer, answer_words)?;
+    check_answer(answer, or_nothing)
+}
+
+/// What a command came to in words; none, if there was nothing to do.
+pub(super) fn answer_words(answer: &CommandAnswer) -> String {
+    let CommandAnswer { primary, secondary, from, to, .. } = answer;
+    let image = answer.image.map_or_else(String::new, |image| format!(", image {image}"));
+    match answer.is_accepted() {
+        true => format!("{primary} -> {secondary}: {from} -> {to}{image}"),
+        false => String::new(),
+    }
+}
+
+/// Nothing is a failure, unless it is as good.
+pub(super) fn check_answer(answer: &CommandAnswer, or_nothing: bool) -> Result<(), CliError> {
     if answer.is_accepted() || or_nothing {
         return Ok(());
     }
@@ -250,7 +258,8 @@ fn tell(asked: &Asked, answer: &CommandAnswer, or_nothing: bool) -> Result<(), C
     Err(CliError::Nothing(met))
 }
 
-fn list(pairs: &[PairInfo]) -> String {
+/// Pairs as a table.
+pub(super) fn list(pairs: &[PairInfo]) -> String {
     let called = |ldev: &str, name: &Option<String>| match name {
         Some(name) => format!("{ldev} {name}"),
         None => ldev.to_owned(),

@@ -1,6 +1,25 @@
-//! Tables that fit the terminal.
+//! Answers on stdout: tables that fit the terminal, or JSON.
 
+use super::error::CliError;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Tells an answer: as it is, or in words. A table or a line has its end already.
+pub(super) fn write_answer<T: Serialize>(
+    json: bool,
+    answer: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), CliError> {
+    let mut text = match json {
+        true => serde_json::to_string_pretty(answer).map_err(CliError::Json)?,
+        false => words(answer),
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    io::stdout().write_all(text.as_bytes()).map_err(CliError::Tell)
+}
 
 /// A table of these rows. Columns whose heading ends in a blank are numbers, and stand to the right.
 pub(super) fn table<const N: usize>(

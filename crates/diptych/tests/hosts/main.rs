@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // a test program has no public items
 
 mod copies;
+mod inband;
 mod inside;
 mod iscsi;
 mod nbd;
@@ -22,7 +23,8 @@ type Case = (&'static str, &'static [&'static str], fn());
 
 fn main() -> ExitCode {
     let cases =
-        [process::CASES, nbd::CASES, iscsi::CASES, copies::CASES, operators::CASES].concat();
+        [process::CASES, nbd::CASES, iscsi::CASES, copies::CASES, operators::CASES, inband::CASES]
+            .concat();
     let trial = |(name, tools, run): Case| {
         let missing: Vec<_> = tools.iter().filter(|tool| !tool::is_there(tool)).collect();
         let trial = Trial::test(name, move || {
