@@ -139,7 +139,7 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, kind, seconds, verdict, reason, .. } = self;
         write!(f, "{} {name} ({kind}, {seconds:.1} s) {reason}", verdict.word())?;
-        for run in &self.elsewhere {
+        for run in self.elsewhere.iter().filter(|_| self.fails_elsewhere()) {
             write!(f, "; {} ({}) {}", run.verdict.word(), run.kind, run.reason)?;
         }
         Ok(())
