@@ -5,6 +5,7 @@
 //! tools. Everything is on loopback and on free ports, and bounded in count and time.
 #![allow(missing_docs)] // a test program has no public items
 
+mod command_device;
 mod copies;
 mod inband;
 mod inside;
@@ -22,9 +23,16 @@ use std::process::ExitCode;
 type Case = (&'static str, &'static [&'static str], fn());
 
 fn main() -> ExitCode {
-    let cases =
-        [process::CASES, nbd::CASES, iscsi::CASES, copies::CASES, operators::CASES, inband::CASES]
-            .concat();
+    let cases = [
+        process::CASES,
+        nbd::CASES,
+        iscsi::CASES,
+        command_device::CASES,
+        copies::CASES,
+        operators::CASES,
+        inband::CASES,
+    ]
+    .concat();
     let trial = |(name, tools, run): Case| {
         let missing: Vec<_> = tools.iter().filter(|tool| !tool::is_there(tool)).collect();
         let trial = Trial::test(name, move || {
