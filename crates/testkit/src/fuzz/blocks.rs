@@ -1,7 +1,8 @@
-//! Command and answer blocks (Fig. 7): what decodes encodes to the same bytes.
+//! Command, answer and pair blocks (Figs. 3, 7): what decodes encodes to the same bytes.
 
 use diptych_cha::{
     COMMAND_BLOCK_BYTES, CommandBlock, HostOp, OUTCOME_BLOCK_BYTES, Outcome, OutcomeBlock,
+    PAIR_BLOCK_BYTES, PairFacts,
 };
 
 pub(super) fn run(bytes: &[u8]) -> bool {
@@ -20,5 +21,10 @@ pub(super) fn run(bytes: &[u8]) -> bool {
         let again = outcome.encode();
         assert_eq!(again, bytes[..OUTCOME_BLOCK_BYTES], "what decodes encodes to the same bytes");
     }
-    op.is_ok() || outcome.is_ok()
+    let pair = PairFacts::decode(bytes);
+    if let Ok(Some(pair)) = &pair {
+        let again = pair.encode();
+        assert_eq!(again, bytes[..PAIR_BLOCK_BYTES], "what decodes encodes to the same bytes");
+    }
+    op.is_ok() || outcome.is_ok() || pair.is_ok()
 }

@@ -7,7 +7,9 @@ use super::map_pages::{MAP, MAPS, STATE};
 use super::records::Taken;
 use crate::{ByHand, Choices, ldev};
 use bytes::Bytes;
-use diptych_cha::{Command, CommandCode, CreateAuto, GroupCommand, HostOp, Outcome, Refusal};
+use diptych_cha::{
+    Command, CommandCode, CreateAuto, GroupCommand, HostOp, Outcome, PairFacts, Refusal,
+};
 use diptych_device::{Device, MemoryDrive};
 use diptych_format::{
     BLOCK_BYTES, BackingId, BlockNo, BlockRange, Geometry, ImageNo, LdevId, PairId, SectorNo, Time,
@@ -295,11 +297,13 @@ pub(super) fn command_block() -> Seeds {
     let [primary, secondary] = [LdevId::new(0, 0x1A), LdevId::new(0, 0x3B)];
     let command = |code| Command::new(code, primary, secondary).encode().to_vec();
     let pair = PairId { no: 3, epoch: 9 };
+    let told = PairFacts::of(&Pair::new(pair, primary, secondary, 5, PairOptions::default(), true));
     let accepted = Outcome::Accepted { pair, from: Some(PairStatus::Copied), to: None };
     vec![
         ("create", command(CommandCode::Create)),
         ("copy", command(CommandCode::Copy)),
         ("create-auto", CreateAuto::new(primary).encode().to_vec()),
+        ("pair", told.encode().to_vec()),
         ("accepted", accepted.encode().to_vec()),
         ("refused", Outcome::Refused(Refusal::NoVolume { ldev: primary }).encode().to_vec()),
     ]
