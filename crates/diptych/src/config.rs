@@ -140,6 +140,8 @@ struct Limits {
     requests: usize,
     #[serde(deserialize_with = "size")]
     bytes: u64,
+    #[serde(deserialize_with = "size")]
+    all_bytes: u64,
     poll_microseconds: u64,
     drain_seconds: u64,
 }
@@ -154,6 +156,7 @@ impl Default for Limits {
             idle_seconds: usual.idle.map_or(0, |idle| idle.as_secs()),
             requests: usual.requests,
             bytes: usual.bytes as u64,
+            all_bytes: 256 << 20,
             poll_microseconds: usual.poll.as_micros() as u64,
             drain_seconds: usual.drain.as_secs(),
         }
@@ -189,6 +192,8 @@ pub(crate) struct Config {
     pub(crate) iscsi_settings: IscsiSettings,
     /// Limits of connections, for each protocol.
     pub(crate) limits: NetLimits,
+    /// Bytes that all connections of all protocols may keep for requests under way.
+    pub(crate) all_bytes: usize,
     cache_bytes: u64,
     destage_delay_ns: u64,
     durability: Durability,
@@ -231,6 +236,7 @@ impl Config {
             iscsi,
             iscsi_settings: file.iscsi.settings(&path())?,
             limits: file.limits.checked(&path())?,
+            all_bytes: usize::try_from(file.limits.all_bytes).unwrap_or(usize::MAX),
             cache_bytes: bytes,
             destage_delay_ns: file.cache.destage_seconds.saturating_mul(1_000_000_000),
             durability: match file.log.durability {
@@ -278,6 +284,7 @@ impl Limits {
             ("stalled-seconds", self.stalled_seconds),
             ("requests", self.requests as u64),
             ("bytes", self.bytes),
+            ("all-bytes", self.all_bytes),
         ];
         if let Some((setting, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Zero { path: path.to_owned(), setting });
@@ -381,5 +388,6 @@ mod tests {
         check("[limits]\nconnections = -1", "invalid value");
         let long = "limits.poll-microseconds is 10001, it has to be at most 10000";
         check("[limits]\npoll-microseconds = 10001", long);
+        check("[limits]\nall-bytes = 0", "limits.all-bytes may not be 0");
     }
 }

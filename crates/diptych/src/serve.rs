@@ -16,8 +16,8 @@ use addresses::{AddressArgs, Ready};
 pub(crate) use control::socket as control_socket;
 use diptych::cha::{HostOp, HostReply};
 use diptych::nbd::NbdService;
-use diptych::rest::RestError;
-use diptych::rt::net::{NetError, Server};
+use diptych::rest::{RestError, Servers};
+use diptych::rt::net::{Budget, NetError, Server};
 use diptych::rt::{OpenedUnit, Rt, RtConfig, RtError, UnitDir, UnitDirError};
 use diptych::unit::{Recovered, Utc};
 use signals::Signals;
@@ -158,9 +158,15 @@ fn serve(
     for address in addresses.iter().filter(|address| is_open && !address.is_local()) {
         warn!(%address, "NBD has no passwords: whoever reaches this address has the volumes");
     }
-    let mut nbd = Server::listen(&addresses, config.limits, service)?;
-    let mut iscsi = iscsi::Iscsi::listen(args.addresses.iscsi(config), config, rt, dir.shape().id)?;
-    let (scsi, servers) = (Some(iscsi.scsi()), vec![nbd.watch(), iscsi.watch()]);
+    let budget = Budget::new(config.all_bytes);
+    let within = Some(budget.clone());
+    let mut nbd = Server::listen_within(&addresses, config.limits, within.clone(), service)?;
+    let addresses = args.addresses.iscsi(config);
+    let mut iscsi = iscsi::Iscsi::listen(addresses, config, within, rt, dir.shape().id)?;
+    let (scsi, servers) = (
+        Some(iscsi.scsi()),
+        Servers { watched: vec![nbd.watch(), iscsi.watch()], budget: Some(budget) },
+    );
     let mut http = control::listen(args.addresses.http(config), dir, rt, scsi, servers)?;
     let mut ready = Ready::default();
     ready.extend(http.urls());

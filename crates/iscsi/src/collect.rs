@@ -3,7 +3,7 @@
 //! | phase | what may come |
 //! |---|---|
 //! | unasked | up to FirstBurstLength, from the command's own data on, until F |
-//! | queued | nothing: no room to ask for it yet |
+//! | queued | nothing: no room to ask for it yet, or to carry the command out |
 //! | asked | what was asked for with R2T, until F |
 //!
 //! Data that does not come in its order spoils the command: what comes of it until F is forgotten, and the
@@ -42,7 +42,9 @@ pub(crate) struct Collecting {
     data_no: u32,
     r2t_no: u32,
     is_spoilt: bool,
-    /// Its data has a place in what may be asked for.
+    /// What it keeps, with its answer.
+    keeps: usize,
+    /// What it keeps is held for it, and its data has a place in what may be asked for.
     pub(crate) has_room: bool,
 }
 
@@ -76,8 +78,24 @@ impl Collecting {
     ) -> Self {
         let phase = unasked.map_or(Phase::Queued, |upto| Phase::Unasked { upto });
         let (offset, data) = (came.len() as u32, Collected::One(came));
-        let (data_no, r2t_no, is_spoilt, has_room) = (0, 0, false, false);
-        Self { command, cdb, wanted, data, phase, offset, data_no, r2t_no, is_spoilt, has_room }
+        let keeps = wanted.max(offset as usize) + command.answer_bytes();
+        Self {
+            command,
+            cdb,
+            wanted,
+            data,
+            phase,
+            offset,
+            data_no: 0,
+            r2t_no: 0,
+            is_spoilt: false,
+            keeps,
+            has_room: false,
+        }
+    }
+
+    pub(crate) fn keeps(&self) -> usize {
+        self.keeps
     }
 
     pub(crate) fn wanted(&self) -> usize {

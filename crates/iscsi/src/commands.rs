@@ -54,7 +54,7 @@ impl Reader<'_> {
             && !header.is_final()
             && data.len() < upto as usize;
         if !comes && data.len() >= wanted {
-            return self.start(command, &cdb, data);
+            return self.start_in_turn(command, cdb, data);
         }
         let collecting = Collecting::new(command, cdb, wanted, data, comes.then_some(upto));
         let then = collecting.first();
@@ -79,19 +79,22 @@ impl Reader<'_> {
                     self.ask(tag);
                 } else {
                     self.asking.push_back(tag);
-                    self.ask_all();
+                    self.ask_all()?;
                 }
             }
             Then::Complete => {
-                let Some(collected) = self.forget(tag) else { return Ok(()) };
-                let (command, cdb) = (collected.command, collected.cdb);
-                self.start(command, &cdb, collected.finish())?;
-                self.ask_all();
+                let Some(collecting) = self.collecting.get_mut(&tag) else { return Ok(()) };
+                if collecting.has_room || self.connection.try_hold(collecting.keeps()) {
+                    self.start_collected(tag)?;
+                } else {
+                    self.asking.push_back(tag);
+                }
+                self.ask_all()?;
             }
             Then::Spoilt => {
                 let Some(collected) = self.forget(tag) else { return Ok(()) };
                 self.refuse_data(collected.command)?;
-                self.ask_all();
+                self.ask_all()?;
             }
         }
         Ok(())
@@ -100,7 +103,7 @@ impl Reader<'_> {
     /// Ends a command whose data did not come in its order: as a part of it was lost on the way, the
     /// command ends with PROTOCOL SERVICE CRC ERROR (RFC 7143, 7.8 and 7.9).
     fn refuse_data(&mut self, command: Command) -> Result<(), IscsiError> {
-        let pending = self.connection.begin(REQUEST_BYTES)?;
+        let pending = self.connection.begin_held(REQUEST_BYTES, 0)?;
         let Context { session, params, .. } = &*self.context;
         let sense = Sense::new(SenseKey::AbortedCommand, Asc::new(0x47, 0x05));
         let (status, data_in) = (ScsiStatus::CheckCondition, Bytes::new());
@@ -113,33 +116,54 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes a command from those whose data is not all there.
+    /// Takes a command from those whose data is not all there: nothing comes of it.
     pub(crate) fn forget(&mut self, tag: u32) -> Option<Collecting> {
         let collected = self.collecting.remove(&tag)?;
         if collected.has_room {
             self.asked_bytes -= collected.wanted();
+            self.connection.give_back(collected.keeps());
         } else {
             self.asking.retain(|other| *other != tag);
         }
         Some(collected)
     }
 
-    /// Asks for data in turn, as long as there is room for it.
-    pub(crate) fn ask_all(&mut self) {
+    /// Whether data is to come on this connection that was asked for, or comes unasked: then it has to be
+    /// read on, whatever else waits.
+    fn is_data_coming(&self) -> bool {
+        self.collecting.len() > self.asking.len()
+    }
+
+    /// Asks for data in turn, as long as there is room for it, and carries out commands that waited for
+    /// room only. If no data is to come, room is waited for here: nothing more is read.
+    pub(crate) fn ask_all(&mut self) -> Result<(), IscsiError> {
         while let Some(&tag) = self.asking.front() {
-            let Some(collecting) = self.collecting.get_mut(&tag) else {
+            let Some(collecting) = self.collecting.get(&tag) else {
                 self.asking.pop_front();
                 continue;
             };
-            let bytes = collecting.wanted();
-            if self.asked_bytes > 0 && self.asked_bytes + bytes > ASKED_BYTES_MAX {
-                return;
+            let (wanted, keeps) = (collecting.wanted(), collecting.keeps());
+            let is_complete = collecting.first() == Then::Complete;
+            let is_full = self.asked_bytes > 0 && self.asked_bytes + wanted > ASKED_BYTES_MAX;
+            if is_full && !is_complete {
+                return Ok(());
             }
-            collecting.has_room = true;
-            self.asked_bytes += bytes;
+            if !self.connection.try_hold(keeps) {
+                if self.is_data_coming() {
+                    return Ok(());
+                }
+                self.connection.hold(keeps)?;
+            }
             self.asking.pop_front();
-            self.ask(tag);
+            if is_complete {
+                self.start_collected(tag)?;
+            } else if let Some(collecting) = self.collecting.get_mut(&tag) {
+                collecting.has_room = true;
+                self.asked_bytes += wanted;
+                self.ask(tag);
+            }
         }
+        Ok(())
     }
 
     /// Sends R2T (RFC 7143, 11.8).
@@ -154,16 +178,46 @@ impl Reader<'_> {
         self.send(Outgoing::new(header).with_status(Status::Next));
     }
 
-    /// Carries a command out: all its data is here.
-    fn start(&mut self, command: Command, cdb: &[u8], data: Bytes) -> Result<(), IscsiError> {
-        let Some(nexus) = self.nexus else { return Ok(()) };
-        let answer = match command.length {
-            DataLength::In(bytes) if command.reads => {
-                bytes.min(command.expected.into()).min(COMMAND_BYTES_MAX as u64) as usize
+    /// Carries a command out whose data is here, when there is room for what it keeps.
+    fn start_in_turn(
+        &mut self,
+        command: Command,
+        cdb: [u8; 16],
+        data: Bytes,
+    ) -> Result<(), IscsiError> {
+        let keeps = data.len() + command.answer_bytes();
+        if !self.connection.try_hold(keeps) {
+            if self.is_data_coming() {
+                let (tag, wanted) = (command.tag, data.len());
+                self.collecting.insert(tag, Collecting::new(command, cdb, wanted, data, None));
+                self.asking.push_back(tag);
+                return Ok(());
             }
-            _ => 0,
-        };
-        let pending = self.connection.begin(data.len() + answer + REQUEST_BYTES)?;
+            self.connection.hold(keeps)?;
+        }
+        self.start(command, &cdb, data, keeps)
+    }
+
+    /// Carries a command out whose data has come; what it keeps is held.
+    fn start_collected(&mut self, tag: u32) -> Result<(), IscsiError> {
+        let Some(collected) = self.collecting.remove(&tag) else { return Ok(()) };
+        if collected.has_room {
+            self.asked_bytes -= collected.wanted();
+        }
+        let (command, cdb, keeps) = (collected.command, collected.cdb, collected.keeps());
+        self.start(command, &cdb, collected.finish(), keeps)
+    }
+
+    /// Carries a command out: all its data is here, and what it keeps is held.
+    fn start(
+        &mut self,
+        command: Command,
+        cdb: &[u8],
+        data: Bytes,
+        keeps: usize,
+    ) -> Result<(), IscsiError> {
+        let pending = self.connection.begin_held(keeps, keeps)?;
+        let Some(nexus) = self.nexus else { return Ok(()) };
         let task = self.context.target.task(nexus, command.lun, cdb, data);
         task::run(self.context.clone(), command, task, pending);
         Ok(())

@@ -14,6 +14,8 @@
 //!   a header with a wrong digest ends it without a word.
 //! - What is kept of requests that came too early, and of data that is not all there, is bounded by the
 //!   window.
+//! - Room in the server's budget is waited for only where no data is to come that was asked for: what is
+//!   held for it is let go by nobody else.
 
 use crate::bhs::{Bhs, FINAL, NO_TAG, opcode};
 use crate::collect::Collecting;
@@ -260,7 +262,7 @@ impl<'a> Reader<'a> {
     fn echo(&mut self, header: &Bhs, data: Bytes) -> Result<(), IscsiError> {
         let segment = self.context.params.segment_bytes as usize;
         let data = data.slice(..data.len().min(segment));
-        let pending = self.connection.begin(data.len() + REQUEST_BYTES)?;
+        let pending = self.connection.begin_held(data.len() + REQUEST_BYTES, 0)?;
         let mut answer = Bhs::new(opcode::NOP_IN, FINAL);
         answer.set(8, &header.lun()).set_tag(header.tag()).set_word(20, NO_TAG);
         self.give_back(header);

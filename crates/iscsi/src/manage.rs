@@ -36,7 +36,7 @@ impl From<Managed> for Response {
 
 impl Reader<'_> {
     pub(crate) fn manage(&mut self, header: &Bhs) -> Result<Next, IscsiError> {
-        let pending = self.connection.begin(REQUEST_BYTES)?;
+        let pending = self.connection.begin_held(REQUEST_BYTES, 0)?;
         let lun = header.lun();
         let context = self.context.clone();
         let waiting = Arc::new(Waiting { context, answer: Mutex::new(None) });
@@ -71,7 +71,7 @@ impl Reader<'_> {
             let _ = self.connection.drain();
             self.shared.sessions.end_all_at(target);
         }
-        self.ask_all();
+        self.ask_all()?;
         Ok(next)
     }
 

@@ -6,6 +6,8 @@
 //! Invariant: no more data goes than the host has room for; residual counts say what it misses.
 
 use crate::bhs::{Bhs, FINAL, NO_TAG, opcode};
+use crate::collect::COMMAND_BYTES_MAX;
+use crate::full_feature::REQUEST_BYTES;
 use crate::params::Params;
 use crate::session::{Data, Outgoing, Session, Status};
 use bytes::Bytes;
@@ -33,6 +35,16 @@ pub(crate) struct Command {
 }
 
 impl Command {
+    /// What its answer keeps, besides its data.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        let most = COMMAND_BYTES_MAX as u64;
+        let data = match self.length {
+            DataLength::In(bytes) if self.reads => bytes.min(self.expected.into()).min(most),
+            _ => 0,
+        };
+        data as usize + REQUEST_BYTES
+    }
+
     /// Flag and residual count, if it moved so much for the host.
     fn residual(&self, data_in: usize) -> (u8, u32) {
         let moves = match self.length {

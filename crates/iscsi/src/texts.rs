@@ -87,7 +87,7 @@ impl Reader<'_> {
         flags: u8,
         target_tag: u32,
     ) -> Result<(), IscsiError> {
-        let pending = self.connection.begin(part.len() + REQUEST_BYTES)?;
+        let pending = self.connection.begin_held(part.len() + REQUEST_BYTES, 0)?;
         let mut answer = Bhs::new(opcode::TEXT_RESPONSE, flags);
         answer.set(8, &header.lun()).set_tag(header.tag()).set_word(20, target_tag);
         self.give_back(header);

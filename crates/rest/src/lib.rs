@@ -28,7 +28,7 @@
 //! use diptych_dka::Drives;
 //! use diptych_format::{Geometry, LdevId};
 //! use diptych_rest::api::VolumeInfo;
-//! use diptych_rest::{Client, Method, RestLimits, RestServer, Scsi, Served};
+//! use diptych_rest::{Client, Method, RestLimits, RestServer, Served, Servers};
 //! use diptych_rt::{Rt, RtConfig};
 //! use diptych_unit::{Plant, Unit, UnitConfig};
 //!
@@ -38,7 +38,7 @@
 //! let rt = Rt::start(unit, plant, RtConfig::default())?;
 //!
 //! let any_port = "127.0.0.1:0".parse()?;
-//! let served = Served { rt: rt.clone(), id: 7, scsi: None, servers: Vec::new() };
+//! let served = Served { rt: rt.clone(), id: 7, scsi: None, servers: Servers::default() };
 //! let mut server = RestServer::listen(&[any_port], RestLimits::default(), served)?;
 //! let url = server.urls().next().expect("one address");
 //! let client = Client::new(&url.parse()?)?;
@@ -67,4 +67,4 @@ pub use client::{Client, Method};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ClientError, RestError};
 pub use names::VOLUME_NAME_CHARS_MAX;
-pub use server::{RestLimits, RestServer, Scsi, Served};
+pub use server::{RestLimits, RestServer, Scsi, Served, Servers};

@@ -1,11 +1,10 @@
 //! What every request is carried out with: the driver, and the manners of management calls.
 
 use crate::problem::Failure;
-use crate::server::{Scsi, Served};
+use crate::server::{Scsi, Served, Servers};
 use axum::Json;
 use diptych_cha::{HostOp, HostReply};
 use diptych_rt::Rt;
-use diptych_rt::net::ServerWatch;
 use diptych_sync::{Arc, Mutex, thread};
 use diptych_unit::{ScheduleError, Unit, UnitError};
 use std::time::Duration;
@@ -21,7 +20,7 @@ pub(crate) struct App {
     pub(crate) rt: Rt,
     pub(crate) id: u64,
     pub(crate) scsi: Option<Scsi>,
-    pub(crate) servers: Arc<[ServerWatch]>,
+    pub(crate) servers: Servers,
     /// Held while names are looked at and changed, or volumes made and removed.
     pub(crate) names_lock: Arc<Mutex<()>>,
     /// Transfers of contents that may be under way.
@@ -48,7 +47,6 @@ impl MayBeBusy for ScheduleError {
 impl App {
     pub(crate) fn new(served: Served, transfers: usize) -> Self {
         let Served { rt, id, scsi, servers } = served;
-        let servers = servers.into();
         let transfers = Arc::new(Semaphore::new(transfers));
         Self { rt, id, scsi, servers, names_lock: Arc::new(Mutex::new(())), transfers }
     }

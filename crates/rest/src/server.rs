@@ -7,7 +7,7 @@ use crate::socket::{Bound, Listener, Stream};
 use axum::Router;
 use diptych_cha::scsi::ScsiTarget;
 use diptych_rt::Rt;
-use diptych_rt::net::{Address, ServerWatch};
+use diptych_rt::net::{Address, Budget, ServerWatch};
 use diptych_sync::{Arc, thread};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,7 +34,16 @@ pub struct Served {
     /// Its logical units, if it has any.
     pub scsi: Option<Scsi>,
     /// The servers that hosts come to.
-    pub servers: Vec<ServerWatch>,
+    pub servers: Servers,
+}
+
+/// The servers that hosts come to, for those who look on.
+#[derive(Debug, Clone, Default)]
+pub struct Servers {
+    /// Each of them.
+    pub watched: Vec<ServerWatch>,
+    /// What they keep requests under way in together.
+    pub budget: Option<Budget>,
 }
 
 /// The SCSI target of a unit, whose map of logical units operators change.

@@ -10,7 +10,7 @@ use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
 use diptych_rest::api::{CommandAnswer, Done, LuInfo, NewLu, NewPair, PairInfo, VolumeInfo};
-use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Scsi, Served};
+use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Scsi, Served, Servers};
 use diptych_rt::net::Address;
 use diptych_rt::{Rt, RtConfig};
 use diptych_sync::Arc;
@@ -46,7 +46,7 @@ impl Rig {
         let access = rt.unit().access_board();
         let target = Arc::new(ScsiTarget::new(identity, Arc::new(adapter), access));
         let scsi = Some(Scsi { target, kept_as: "lu-map" });
-        let served = Served { rt: rt.clone(), id: 1, scsi, servers: Vec::new() };
+        let served = Served { rt: rt.clone(), id: 1, scsi, servers: Servers::default() };
         let server = RestServer::listen(&[any], limits, served).expect("a server");
         let at = match server.addresses().next() {
             Some(Address::Tcp(at)) => *at,
@@ -309,7 +309,7 @@ fn a_unix_socket_is_its_owners() {
     let path = dir.path().join("control.sock");
     let rig = Rig::new(RestLimits::default());
     let address = Address::Unix(path.clone());
-    let served = || Served { rt: rig.rt.clone(), id: 1, scsi: None, servers: Vec::new() };
+    let served = || Served { rt: rig.rt.clone(), id: 1, scsi: None, servers: Servers::default() };
     let mut server =
         RestServer::listen(std::slice::from_ref(&address), RestLimits::default(), served())
             .expect("a server");

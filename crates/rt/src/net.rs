@@ -18,7 +18,7 @@
 //!
 //! Invariants:
 //! - A request's answer blocks nobody: it goes into the outbox, and who puts it there never waits.
-//! - Memory is bounded: by [`NetLimits`] a connection, by the number of connections in all, and before
+//! - Memory is bounded: by [`NetLimits`] a connection, by a [`Budget`] all of them together, and before
 //!   the negotiation is over by a few KiB.
 //! - One thread at a time sends. What was put into the outbox is sent, or the connection has ended.
 //! - A connection that ends, fails or is too slow touches no other.
@@ -26,6 +26,7 @@
 //!   much it wants, and bounds that.
 
 mod address;
+mod budget;
 mod connection;
 mod error;
 mod inbox;
@@ -39,6 +40,7 @@ mod tls;
 mod wire;
 
 pub use address::{Address, AddressError};
+pub use budget::Budget;
 pub use connection::{Connection, Ender, Pending};
 pub use error::NetError;
 pub use limits::NetLimits;

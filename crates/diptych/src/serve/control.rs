@@ -1,7 +1,7 @@
 //! HTTP beside what hosts use: on a socket in the unit directory, and where the operator says.
 
-use diptych::rest::{RestError, RestLimits, RestServer, Scsi, Served};
-use diptych::rt::net::{Address, ServerWatch};
+use diptych::rest::{RestError, RestLimits, RestServer, Scsi, Served, Servers};
+use diptych::rt::net::Address;
 use diptych::rt::{Rt, UnitDir};
 use std::path::{Path, absolute};
 use tracing::warn;
@@ -18,7 +18,7 @@ pub(super) fn listen(
     dir: &UnitDir,
     rt: &Rt,
     scsi: Option<Scsi>,
-    servers: Vec<ServerWatch>,
+    servers: Servers,
 ) -> Result<RestServer, RestError> {
     for address in addresses.iter().filter(|address| !address.is_local()) {
         warn!(%address, "HTTP has no passwords: whoever reaches this address has the unit");

@@ -8,7 +8,7 @@ use diptych::cha::{ChannelAdapter, TargetId};
 use diptych::iscsi::{IscsiService, TargetNames};
 use diptych::rest::Scsi;
 use diptych::rt::Rt;
-use diptych::rt::net::{Address, Server, ServerWatch};
+use diptych::rt::net::{Address, Budget, Server, ServerWatch};
 use diptych::sync::Arc;
 use tracing::warn;
 
@@ -27,6 +27,7 @@ impl Iscsi {
     pub(super) fn listen(
         addresses: Vec<Address>,
         config: &Config,
+        budget: Option<Budget>,
         rt: &Rt,
         unit_id: u64,
     ) -> Result<Self, ServeError> {
@@ -50,7 +51,7 @@ impl Iscsi {
         }
         let (target, names) = (Arc::new(target), TargetNames::new(unit_id));
         let service = IscsiService::new(rt.clone(), target.clone(), names.clone(), settings);
-        let server = Server::listen(&addresses, config.limits, service)?;
+        let server = Server::listen_within(&addresses, config.limits, budget, service)?;
         Ok(Self { server, target, names })
     }
 

@@ -1,10 +1,10 @@
 //! Each limit.
 
 use crate::client::{Client, FINAL, NO_TAG, NOP_IN, NOP_OUT, Pdu, R2T, READS, REJECT, WRITES};
-use crate::client::{IMMEDIATE, command, read10, write10};
+use crate::client::{DATA_IN, DATA_OUT, IMMEDIATE, RESPONSE, command, read10, write10};
 use crate::rig::{Rig, name};
 use diptych_iscsi::{ASKED_BYTES_MAX, IMMEDIATE_MAX, IscsiSettings, WINDOW};
-use diptych_rt::net::NetLimits;
+use diptych_rt::net::{Budget, NetLimits};
 use diptych_sync::thread;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -177,4 +177,57 @@ fn who_stops_in_the_middle_of_a_request_is_left() {
     let mut client = Client::logged_in(rig.port, 1);
     client.stream.write_all(&[1, 2, 3]).unwrap();
     assert!(client.is_closed());
+}
+
+/// Two megabytes for all: a write has most of it, and what else is asked waits, on its own session and on
+/// others.
+#[test]
+fn all_sessions_share_a_budget() {
+    let budget = Budget::new(2 << 20);
+    let settings = IscsiSettings::default();
+    let rig = Rig::within(NetLimits::default(), settings, Some(budget.clone()));
+    let mut first = Client::with(rig.port, 1, "ImmediateData=No MaxBurstLength=1048576");
+    let mut second = Client::logged_in(rig.port, 2);
+    let (blocks, bytes) = (3_712, 3_712 * 512);
+    first.command(1, FINAL | WRITES, 0, bytes, &write10(0, blocks));
+    let mut r2t = first.receive();
+    let read = read10(0, 512);
+    first.command(2, FINAL | READS, 0, 512 * 512, &read);
+    second.command(3, FINAL | READS, 0, 512 * 512, &read);
+    let until = Instant::now() + Duration::from_secs(20);
+    while budget.waiters() != 1 {
+        assert!(Instant::now() < until, "{budget:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // What was asked for is taken, whatever waits.
+    let data = vec![9; bytes as usize];
+    let mut sent = 0;
+    while r2t.opcode() == R2T {
+        let (offset, asked) = (r2t.at(40) as usize, r2t.at(44) as usize);
+        assert_eq!(offset, sent);
+        for (no, at) in (offset..offset + asked).step_by(1 << 17).enumerate() {
+            let end = (at + (1 << 17)).min(offset + asked);
+            let flags = if end == offset + asked { FINAL } else { 0 };
+            let pdu = Pdu::new(DATA_OUT, flags).word(16, 1).word(20, r2t.at(20));
+            first.send(pdu.word(36, no as u32).word(40, at as u32).data(&data[at..end]));
+        }
+        sent += asked;
+        r2t = first.receive();
+    }
+    assert_eq!((r2t.opcode(), r2t.at(16), r2t.header[3]), (RESPONSE, 1, 0), "{r2t:?}");
+    for (client, tag) in [(&mut first, 2), (&mut second, 3)] {
+        let mut came = Vec::new();
+        while came.len() < 512 * 512 {
+            let pdu = client.receive();
+            assert_eq!((pdu.opcode(), pdu.at(16)), (DATA_IN, tag), "{pdu:?}");
+            came.extend(pdu.data);
+        }
+        assert!(came.iter().all(|byte| *byte == 9));
+    }
+    drop((first, second));
+    while rig.server.connections() > 0 {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((budget.used(), budget.waiters()), (0, 0));
 }

@@ -6,7 +6,7 @@ use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{Geometry, LdevId};
 use diptych_iscsi::{IscsiService, IscsiSettings, TargetNames};
-use diptych_rt::net::{Address, NetLimits, Server};
+use diptych_rt::net::{Address, Budget, NetLimits, Server};
 use diptych_rt::{Rt, RtConfig};
 use diptych_sync::Arc;
 use diptych_unit::{Plant, Unit, UnitConfig};
@@ -27,8 +27,16 @@ impl Rig {
         Self::with(NetLimits::default(), IscsiSettings::default())
     }
 
-    /// Two volumes: LUNs 0 and 1 of CL1-A; the second is LUN 5 of CL1-A.1, for one initiator alone.
     pub(crate) fn with(limits: NetLimits, settings: IscsiSettings) -> Self {
+        Self::within(limits, settings, None)
+    }
+
+    /// Two volumes: LUNs 0 and 1 of CL1-A; the second is LUN 5 of CL1-A.1, for one initiator alone.
+    pub(crate) fn within(
+        limits: NetLimits,
+        settings: IscsiSettings,
+        budget: Option<Budget>,
+    ) -> Self {
         let drive = || Box::new(MemoryDrive::new(1 << 20));
         let plant = Plant::new(Drives::new(vec![(0, drive()), (1, drive())]));
         let unit = Unit::new(UnitConfig::with_cache(2_048, 64 << 10), &plant).unwrap();
@@ -50,7 +58,7 @@ impl Rig {
         let rt = Rt::start(unit, plant, RtConfig::default()).unwrap();
         let service = IscsiService::new(rt.clone(), target.clone(), TargetNames::new(7), settings);
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = Server::listen(&[any], limits, service).unwrap();
+        let server = Server::listen_within(&[any], limits, budget, service).unwrap();
         let port = match server.addresses().next() {
             Some(Address::Tcp(address)) => address.port(),
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, FLUSH, READ, WRITE};
 use crate::rig::Rig;
-use diptych_rt::net::NetLimits;
+use diptych_rt::net::{Budget, NetLimits};
 use diptych_sync::thread;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -149,4 +149,45 @@ fn a_unit_that_has_stopped_says_so() {
             108
         );
     }
+}
+
+/// Waits until so many connections wait for room.
+fn wait_for_waiters(budget: &Budget, count: usize) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while budget.waiters() != count {
+        assert!(Instant::now() < until, "{budget:?}: {} wait", budget.waiters());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn all_connections_share_a_budget() {
+    let budget = Budget::new(1 << 20);
+    let rig = Rig::within(NetLimits::default(), Some(budget.clone()));
+    let mut first = Client::attached(rig.port, "00:00");
+    let mut others: Vec<_> = (0..3).map(|_| Client::attached(rig.port, "00:00")).collect();
+    // A payload that is still to come has its room.
+    let data = vec![7; 1 << 20];
+    first.ask(WRITE, 0, 1, 0, 1 << 20, &data[..1 << 19]);
+    wait_for(&rig, 4);
+    let until = Instant::now() + Duration::from_secs(20);
+    while budget.used() == 0 {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    for (other, cookie) in others.iter_mut().zip(2..) {
+        other.ask(READ, 0, cookie, 0, 1 << 17, &[]);
+    }
+    wait_for_waiters(&budget, 3);
+    // Who waits is not failed, and one that goes away leaves the others their turns.
+    drop(others.remove(1));
+    first.put(&data[1 << 19..]);
+    assert_eq!(first.chunk().kind, 0);
+    for other in &mut others {
+        assert_eq!(other.chunk().data[8..], data[..1 << 17]);
+    }
+    wait_for_waiters(&budget, 0);
+    drop((first, others));
+    wait_for(&rig, 0);
+    assert_eq!(budget.used(), 0);
 }

@@ -5,7 +5,7 @@ use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{Geometry, LdevId, Time};
 use diptych_nbd::NbdService;
-use diptych_rt::net::{Address, NetLimits, Server};
+use diptych_rt::net::{Address, Budget, NetLimits, Server};
 use diptych_rt::{Rt, RtConfig};
 use diptych_unit::{Plant, Unit, UnitConfig};
 
@@ -29,6 +29,10 @@ impl Rig {
     }
 
     pub(crate) fn with(limits: NetLimits) -> Self {
+        Self::within(limits, None)
+    }
+
+    pub(crate) fn within(limits: NetLimits, budget: Option<Budget>) -> Self {
         let drive = || Box::new(MemoryDrive::new(1 << 20));
         let plant = Plant::new(Drives::new(vec![(0, drive()), (1, drive())]));
         let config = UnitConfig { in_use_ns: 0, ..UnitConfig::with_cache(2_048, 64 << 10) };
@@ -40,7 +44,8 @@ impl Rig {
         unit.set_reserved(RESERVED, true, Time::ZERO).unwrap();
         let rt = Rt::start(unit, plant, RtConfig::default()).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = Server::listen(&[any], limits, NbdService::new(rt.clone())).unwrap();
+        let server =
+            Server::listen_within(&[any], limits, budget, NbdService::new(rt.clone())).unwrap();
         let port = match server.addresses().next() {
             Some(Address::Tcp(address)) => address.port(),
             other => panic!("{other:?}"),

@@ -2,17 +2,17 @@
 
 use super::text::{Kind, Text};
 use crate::management::App;
-use crate::server::Scsi;
+use crate::server::{Scsi, Servers};
 use diptych_cha::{ChannelSnapshot, OpKind, Traffic};
 use diptych_rt::net::ServerWatch;
 use std::collections::BTreeMap;
 
 /// Connections of each protocol, and what they are attached to.
 pub(super) fn connections(app: &App, text: &mut Text) {
-    let servers = &app.servers;
+    let Servers { watched: servers, budget } = &app.servers;
     let mut each = |name, kind, help: &str, value: &dyn Fn(&ServerWatch) -> u64| {
         let mut family = text.family(name, kind, help);
-        for server in servers.iter() {
+        for server in servers {
             family.sample(&[("protocol", &server.protocol())], value(server));
         }
     };
@@ -25,7 +25,7 @@ pub(super) fn connections(app: &App, text: &mut Text) {
     each("diptych_connections_refused_total", Kind::Counter, help, &|server| server.counts().1);
     let help = "Connections attached to a volume (nbd) or logged in at a target (iscsi).";
     let mut family = text.family("diptych_attached_connections", Kind::Gauge, help);
-    for server in servers.iter() {
+    for server in servers {
         let mut attached: BTreeMap<String, usize> = BTreeMap::new();
         for to in server.connections().into_iter().filter_map(|connection| connection.attached) {
             *attached.entry(to).or_default() += 1;
@@ -33,6 +33,15 @@ pub(super) fn connections(app: &App, text: &mut Text) {
         for (to, count) in &attached {
             family.sample(&[("protocol", &server.protocol()), ("to", to)], count);
         }
+    }
+    let Some(budget) = budget else { return };
+    let gauges: [(&'static str, &str, usize); 3] = [
+        ("diptych_payload_size_bytes", "What all connections may keep together.", budget.bytes()),
+        ("diptych_payload_bytes", "What they keep for requests under way.", budget.used()),
+        ("diptych_payload_waiters", "Connections that wait for room.", budget.waiters()),
+    ];
+    for (name, help, value) in gauges {
+        text.one(name, Kind::Gauge, help, value);
     }
 }
 

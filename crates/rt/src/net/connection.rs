@@ -3,7 +3,7 @@
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::parts::Filling;
-use super::{Address, ConnectionInfo, NetError, NetLimits, Part, Wire};
+use super::{Address, Budget, ConnectionInfo, NetError, NetLimits, Part, Wire};
 use bytes::Bytes;
 use diptych_sync::atomic::{AtomicBool, Ordering};
 use diptych_sync::{Arc, Unseen};
@@ -77,7 +77,20 @@ impl Connection {
     pub fn over(wire: Box<dyn Wire>, limits: NetLimits, local: Address, peer: String) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let about = Arc::new(About::of(&peer));
-        Self::new(Outbox::new(wire, limits), limits, stopping, local, about)
+        Self::new(Outbox::new(wire, limits, None), limits, stopping, local, about)
+    }
+
+    /// The same, with a share of a budget.
+    pub fn over_within(
+        wire: Box<dyn Wire>,
+        limits: NetLimits,
+        budget: Budget,
+        local: Address,
+        peer: String,
+    ) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let about = Arc::new(About::of(&peer));
+        Self::new(Outbox::new(wire, limits, Some(budget)), limits, stopping, local, about)
     }
 
     /// Says farewell, where the wire has a word for it.
@@ -230,7 +243,8 @@ impl Connection {
     }
 
     /// A request is under way that keeps so many bytes: its payload, or what its answer will have.
-    /// Waits until the limits of the connection have room for it.
+    /// Waits until the limits of the connection, and the budget, have room for it. Who has
+    /// [held](Self::hold) something that only what comes on this connection lets go may not call this.
     ///
     /// # Errors
     ///
@@ -238,6 +252,37 @@ impl Connection {
     pub fn begin(&self, bytes: usize) -> Result<Pending, NetError> {
         self.outbox.begin(bytes)?;
         Ok(Pending { outbox: Some(self.outbox.clone()), bytes })
+    }
+
+    /// The same for a request of which so many bytes were held: they are not held any more. The budget is
+    /// not waited for.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    pub fn begin_held(&self, bytes: usize, held: usize) -> Result<Pending, NetError> {
+        self.outbox.begin_held(bytes, held)?;
+        Ok(Pending { outbox: Some(self.outbox.clone()), bytes })
+    }
+
+    /// Holds so many bytes of the budget for a request whose data is still to come. Waits until it has
+    /// them: call it only if nothing is held already.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    pub fn hold(&self, bytes: usize) -> Result<(), NetError> {
+        self.outbox.hold(bytes)
+    }
+
+    /// Holds so many bytes if the budget has them, and nobody waits for them.
+    pub fn try_hold(&self, bytes: usize) -> bool {
+        self.outbox.try_hold(bytes)
+    }
+
+    /// Nothing comes of so many bytes that were held.
+    pub fn give_back(&self, bytes: usize) {
+        self.outbox.give_back(bytes);
     }
 
     /// Waits until all requests are answered and all answers sent: until the negotiation has to be over,

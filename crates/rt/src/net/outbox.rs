@@ -10,9 +10,11 @@
 //! - One thread at a time sends, without the lock.
 //! - When nobody sends, the outbox is empty or a batch is under way, whose end sends.
 //! - A request counts from [`begin`](Outbox::begin) until its `Pending` is gone; its answer counts
-//!   until it is sent. Together they stay within the limits, but for one request alone.
+//!   until it is sent. Together they stay within the limits, but for one request alone. They, and what is
+//!   [held](Outbox::hold) for requests to come, have a share of the budget.
 //! - After the end nothing is kept, and nobody waits.
 
+use super::budget::{Budget, Share, Turn};
 use super::parts::{Filling, Parts};
 use super::{NetError, NetLimits, Part, Wire};
 use diptych_sync::{Arc, Condvar, Mutex, MutexGuard, mutant, thread};
@@ -52,6 +54,11 @@ struct State {
     /// Requests under way, and what they count for.
     requests: usize,
     request_bytes: usize,
+    /// What is held for requests that are not under way yet.
+    held_bytes: usize,
+    /// What all of this has of the budget, and the place where more is waited for.
+    share: Share,
+    turn: Option<Turn>,
     /// The reader is at a batch.
     in_batch: bool,
     /// The reader waits for a change.
@@ -68,15 +75,39 @@ impl State {
     fn is_over(&self) -> bool {
         self.requests == 0 && self.unsent_bytes == 0
     }
+
+    /// What is kept in memory for the peer.
+    fn kept_bytes(&self) -> usize {
+        self.request_bytes + self.unsent_bytes + self.held_bytes
+    }
+
+    /// What is kept has changed.
+    fn settle(&mut self) {
+        self.share.have(self.kept_bytes());
+    }
+
+    fn is_under_way(&mut self, bytes: usize) {
+        // If it had to wait, the batch was ended.
+        self.in_batch = true;
+        self.requests += 1;
+        self.request_bytes += bytes;
+    }
+
+    fn end_of(&mut self) -> NetError {
+        self.failed.take().unwrap_or(NetError::Ended)
+    }
 }
 
 impl Outbox {
-    pub(super) fn new(wire: Box<dyn Wire>, limits: NetLimits) -> Self {
+    pub(super) fn new(wire: Box<dyn Wire>, limits: NetLimits, budget: Option<Budget>) -> Self {
         let state = State {
             parts: Parts::default(),
             unsent_bytes: 0,
             requests: 0,
             request_bytes: 0,
+            held_bytes: 0,
+            share: Share::of(budget),
+            turn: None,
             in_batch: false,
             awaited: false,
             sender: Sender::Nobody,
@@ -108,31 +139,108 @@ impl Outbox {
 
     /// A request that counts for so many bytes is under way. Waits until there is room for it.
     pub(super) fn begin(&self, bytes: usize) -> Result<(), NetError> {
+        let state = self.wait_for_room(bytes)?;
+        self.wait_for_budget(state, bytes)?.is_under_way(bytes);
+        Ok(())
+    }
+
+    /// The same for a request of which so much was held: it waits for room of this connection only.
+    pub(super) fn begin_held(&self, bytes: usize, held: usize) -> Result<(), NetError> {
+        let mut state = self.wait_for_room(bytes)?;
+        state.held_bytes = state.held_bytes.saturating_sub(held);
+        state.is_under_way(bytes);
+        state.settle();
+        Ok(())
+    }
+
+    /// Holds so much of the budget for a request to come; waits until it has it.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), NetError> {
+        let mut state = self.wait_for_budget(self.0.state.lock(), bytes)?;
+        state.in_batch = true;
+        state.held_bytes += bytes;
+        Ok(())
+    }
+
+    /// Holds it if the budget has it.
+    pub(super) fn try_hold(&self, bytes: usize) -> bool {
+        let mut state = self.0.state.lock();
+        let wanted = state.kept_bytes() + bytes;
+        let has = state.share.try_have(wanted);
+        state.held_bytes += if has { bytes } else { 0 };
+        has
+    }
+
+    /// Nothing comes of so much that was held.
+    pub(super) fn give_back(&self, bytes: usize) {
+        let mut state = self.0.state.lock();
+        // The end has given back all of it.
+        state.held_bytes = state.held_bytes.saturating_sub(bytes);
+        state.settle();
+    }
+
+    /// Waits until the connection has room for one more request.
+    fn wait_for_room(&self, bytes: usize) -> Result<MutexGuard<'_, State>, NetError> {
         let mut state = self.0.state.lock();
         loop {
             if state.ended {
-                return Err(state.failed.take().unwrap_or(NetError::Ended));
+                return Err(state.end_of());
             }
             let all = state.request_bytes + state.unsent_bytes + bytes;
             let has_room = state.requests < self.0.limits.requests && all <= self.0.limits.bytes;
             if has_room || state.is_over() {
-                // If it had to wait, the batch was ended.
-                state.in_batch = true;
-                state.requests += 1;
-                state.request_bytes += bytes;
-                return Ok(());
+                return Ok(state);
             }
             // What is waited for must get out.
             if state.in_batch {
-                state.in_batch = false;
-                self.send(state);
-                state = self.0.state.lock();
+                state = self.end_batch_of(state);
                 continue;
             }
             state.awaited = true;
             state = self.0.changed.wait(state);
             state.awaited = false;
         }
+    }
+
+    /// Waits until the share of the budget is enough for so much more.
+    fn wait_for_budget<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        bytes: usize,
+    ) -> Result<MutexGuard<'a, State>, NetError> {
+        loop {
+            if state.ended {
+                return Err(state.end_of());
+            }
+            let wanted = state.kept_bytes() + bytes;
+            if state.share.try_have(wanted) {
+                return Ok(state);
+            }
+            // What others wait for must get out.
+            if state.in_batch {
+                state = self.end_batch_of(state);
+                continue;
+            }
+            let (missing, budget) = (state.share.missing(wanted), state.share.budget().cloned());
+            let Some(budget) = budget else { return Ok(state) };
+            let turn = budget.stand();
+            state.turn = Some(turn);
+            drop(state);
+            let has = budget.wait(turn, missing);
+            state = self.0.state.lock();
+            state.turn = None;
+            if has {
+                state.share.add(missing);
+                // Meanwhile some may have been given back that was counted on.
+                let wanted = state.kept_bytes() + if state.ended { 0 } else { bytes };
+                state.share.have(wanted);
+            }
+        }
+    }
+
+    fn end_batch_of<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.in_batch = false;
+        self.send(state);
+        self.0.state.lock()
     }
 
     /// Puts these parts there, one behind the other; a request that counted for `over` is over.
@@ -149,11 +257,13 @@ impl Outbox {
             self.tell(&state);
         }
         if state.ended {
+            state.settle();
             return;
         }
         let mut filling = Filling::new(&mut state.parts);
         fill(&mut filling);
         state.unsent_bytes += filling.bytes();
+        state.settle();
         if !state.in_batch || state.unsent_bytes >= BATCH_BYTES {
             self.send(state);
         }
@@ -197,6 +307,7 @@ impl Outbox {
             return Err(Failed);
         }
         state.unsent_bytes -= bytes;
+        state.settle();
         let is_all = rest.is_empty();
         state.parts = rest.followed_by(std::mem::take(&mut state.parts));
         match sent {
@@ -266,7 +377,11 @@ impl Outbox {
     fn end_now(&self, state: &mut State) {
         state.ended = true;
         state.parts = Parts::default();
-        state.unsent_bytes = 0;
+        (state.unsent_bytes, state.held_bytes) = (0, 0);
+        state.settle();
+        if let (Some(turn), Some(budget)) = (state.turn.take(), state.share.budget()) {
+            budget.leave(turn);
+        }
         state.sender = Sender::Nobody;
         self.0.wire.end(true, true);
         self.0.changed.notify_all();

@@ -3,7 +3,7 @@
 use super::connection::{About, Connection};
 use super::outbox::Outbox;
 use super::socket::{Listener, Socket};
-use super::{Address, NetError, NetLimits};
+use super::{Address, Budget, NetError, NetLimits};
 use diptych_sync::atomic::{AtomicBool, Ordering};
 use diptych_sync::{Arc, Condvar, Mutex, thread};
 use rustix::fd::OwnedFd;
@@ -89,6 +89,7 @@ impl fmt::Debug for Server {
 
 struct Shared {
     limits: NetLimits,
+    budget: Option<Budget>,
     stopping: Arc<AtomicBool>,
     connections: Mutex<Connections>,
     /// A connection has ended.
@@ -115,8 +116,23 @@ impl Server {
         limits: NetLimits,
         service: S,
     ) -> Result<Self, NetError> {
+        Self::listen_within(addresses, limits, None, service)
+    }
+
+    /// The same, and what requests under way keep is taken from a budget, which servers may share.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be listened on; then none is.
+    pub fn listen_within<S: Service>(
+        addresses: &[Address],
+        limits: NetLimits,
+        budget: Option<Budget>,
+        service: S,
+    ) -> Result<Self, NetError> {
         let shared = Arc::new(Shared {
             limits,
+            budget,
             stopping: Arc::new(AtomicBool::new(false)),
             connections: Mutex::new(Connections::default()),
             fewer: Condvar::new(),
@@ -282,7 +298,7 @@ impl<S: Service> Acceptor<S> {
     fn start(&self, fd: OwnedFd, peer: &str) -> Result<(), NetError> {
         let limits = self.shared.limits;
         let socket = Socket::new(fd, &limits).map_err(NetError::Io)?;
-        let outbox = Outbox::new(Box::new(socket), limits);
+        let outbox = Outbox::new(Box::new(socket), limits, self.shared.budget.clone());
         let about = Arc::new(About::of(peer));
         let Some(number) = self.shared.enter(&outbox, &about) else {
             info!(protocol = S::NAME, peer, "refused: too many connections");

@@ -1,6 +1,6 @@
 //! The outbox of a connection: answers from several threads, and who sends them.
 
-use diptych_rt::net::{Address, Connection, NetLimits, Part, Pending, Wire};
+use diptych_rt::net::{Address, Budget, Connection, NetLimits, Part, Pending, Wire};
 use diptych_sync::model::{Bound, Model, Mutant};
 use diptych_sync::{Arc, Mutex, thread};
 use std::io::{self, IoSlice};
@@ -100,4 +100,47 @@ fn the_writer_sends_what_is_left() {
         mutants: &[Mutant { name: "writer-is-told", dies_by: "deadlock" }],
     }
     .check(|| answers(2));
+}
+
+/// What a connection takes of a budget at a time.
+const PORTION_BYTES: usize = 64 << 10;
+
+/// Two connections and a budget for one of them: a request on each, answered by a worker.
+fn within_a_budget() {
+    let budget = Budget::new(PORTION_BYTES);
+    let connections = [(); 2].map(|()| {
+        let out = Arc::new(Mutex::new(Out::default()));
+        let local: Address = "127.0.0.1:0".parse().expect("an address");
+        let (wire, limits) = (Box::new(OneWay(out)), NetLimits::default());
+        Connection::over_within(wire, limits, budget.clone(), local, String::new())
+    });
+    let readers = connections.map(|connection| {
+        let budget = budget.clone();
+        thread::spawn(move || {
+            let pending = connection.begin(2 * PORTION_BYTES).expect("it has not ended");
+            assert!(budget.used() <= PORTION_BYTES, "invariant: the budget is kept");
+            pending.answer([]);
+            connection
+        })
+    });
+    for reader in readers {
+        reader.join().expect("a reader").end();
+    }
+    assert_eq!(budget.used(), 0, "invariant: all is given back");
+}
+
+#[test]
+fn who_waits_for_the_budget_gets_it() {
+    Model {
+        name: "who_waits_for_the_budget_gets_it",
+        protocol: "two connections, and memory for a request on one of them",
+        bounds: &[Bound::Preemptions(3)],
+        deep: &[Bound::UnboundedFor(20)],
+        floor: 200,
+        mutants: &[
+            Mutant { name: "budget-is-told", dies_by: "deadlock" },
+            Mutant { name: "budget-is-kept", dies_by: "invariant: the budget is kept" },
+        ],
+    }
+    .check(within_a_budget);
 }
