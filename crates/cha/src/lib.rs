@@ -63,6 +63,7 @@ mod pair_block;
 mod pair_facts;
 mod port;
 pub mod scsi;
+mod users;
 mod wire;
 
 pub use access_board::AccessBoard;
@@ -81,4 +82,5 @@ pub use outcome_block::{OUTCOME_BLOCK_BYTES, OutcomeBlock};
 pub use pair_block::PAIR_BLOCK_BYTES;
 pub use pair_facts::{PairFacts, PairTable, PairsOf};
 pub use port::PortId;
+pub use users::{Credentials, Secret, UserError, Users};
 pub use wire::WireError;

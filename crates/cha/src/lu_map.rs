@@ -82,6 +82,16 @@ impl LuMap {
         Ok(())
     }
 
+    /// Gives a host group another name.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port or group.
+    pub fn rename_group(&mut self, target: TargetId, name: HostGroupName) -> Result<(), LuError> {
+        self.group_mut(target)?.name = name;
+        Ok(())
+    }
+
     /// Removes a host group with its LUNs. The first group of a port stays.
     ///
     /// # Errors

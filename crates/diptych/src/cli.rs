@@ -9,6 +9,7 @@ mod copying;
 mod error;
 mod group;
 mod history;
+mod host_group;
 mod inband;
 mod ldev;
 mod lu;
@@ -17,16 +18,19 @@ mod schedule;
 mod status;
 mod table;
 mod transfer;
+mod user;
 mod wait;
 
 pub(crate) use completions::{CompletionsArgs, write_completions};
 pub(crate) use group::GroupArgs;
+pub(crate) use host_group::HostGroupArgs;
 pub(crate) use inband::{InbandArgs, run as run_inband};
 pub(crate) use ldev::LdevArgs;
 pub(crate) use lu::LuArgs;
 pub(crate) use pair::PairArgs;
 pub(crate) use schedule::ScheduleArgs;
 pub(crate) use status::StatusArgs;
+pub(crate) use user::UserArgs;
 
 use crate::serve::control_socket;
 use diptych::rest::{Client, Endpoint, Method};
@@ -75,6 +79,29 @@ impl Asked {
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
         Ok(self.client.call(Method::Post, path, body)?)
+    }
+
+    fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        Ok(self.client.call(Method::Put, path, body)?)
+    }
+
+    fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        Ok(self.client.call(Method::Patch, path, body)?)
+    }
+
+    /// Has something removed, and tells so in these words.
+    fn delete(&self, path: &str, words: impl FnOnce() -> String) -> Result<(), CliError> {
+        let done: serde_json::Value = self.client.call(Method::Delete, path, &())?;
+        self.tell(&done, |_| words())
+    }
+
+    /// Asks for something, and tells it.
+    fn show<T: DeserializeOwned + Serialize>(
+        &self,
+        path: &str,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        self.tell(&self.get(path)?, words)
     }
 
     /// Tells an answer: as it is, or in words. A table or a line has its end already.

@@ -355,8 +355,8 @@ mod tests {
                     own = { name = \"b\", secret = \"another secret\" }\n";
         let config = config(text).expect("sound");
         let settings = &config.iscsi_settings;
-        let names = settings.users.iter().chain(&settings.own).map(|user| user.name.as_str());
-        assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(settings.users.list(), [("a".to_owned(), true)]);
+        assert_eq!(settings.own.as_ref().map(|own| own.name.as_str()), Some("b"));
         assert_eq!((config.iscsi.len(), settings.portals.len()), (1, 1));
         assert!(!format!("{config:?}").contains("secret secret"));
     }

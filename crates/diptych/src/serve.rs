@@ -78,6 +78,8 @@ pub(crate) enum ServeError {
     Rest(#[from] RestError),
     #[error(transparent)]
     LuMap(#[from] LuMapError),
+    #[error("the users that were kept make no sense")]
+    Users,
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
     #[error("cannot say where to attach: {0}")]

@@ -8,46 +8,14 @@
 //! Invariants: a challenge is used once; an answer to our own challenge, sent back as theirs, is refused;
 //! secrets are not shown; the time of a comparison does not tell how much of it was right.
 
+use diptych_cha::{Credentials, Secret, Users};
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// Bytes of our challenges.
 const CHALLENGE_BYTES: usize = 16;
 /// Bytes of a challenge of theirs, at most (RFC 7143, 12.1.3).
 const CHALLENGE_BYTES_MAX: usize = 1024;
-
-/// A secret: 12 to 128 bytes. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// The least bytes: 96 bits (RFC 7143, 12.1.3).
-    pub const BYTES_MIN: usize = 12;
-    /// The most bytes.
-    pub const BYTES_MAX: usize = 128;
-
-    /// A secret, if it is long enough and not too long.
-    pub fn new(secret: impl Into<Vec<u8>>) -> Option<Self> {
-        let secret = secret.into();
-        (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&secret.len()).then_some(Self(secret))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-/// A name and its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name.
-    pub name: String,
-    /// The secret.
-    pub secret: Secret,
-}
 
 /// An algorithm, by its registered number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +35,7 @@ impl Algorithm {
     }
 
     fn response(self, id: u8, secret: &Secret, challenge: &[u8]) -> Vec<u8> {
-        let parts: [&[u8]; 3] = [&[id], &secret.0, challenge];
+        let parts: [&[u8]; 3] = [&[id], secret.expose(), challenge];
         match self {
             Self::Md5 => Md5::digest(parts.concat()).to_vec(),
             Self::Sha256 => Sha256::digest(parts.concat()).to_vec(),
@@ -136,15 +104,15 @@ impl Challenge {
     pub(crate) fn check(
         self,
         proof: &Proof<'_>,
-        users: &[Credentials],
+        users: &Users,
         own: Option<&Credentials>,
     ) -> Result<Vec<(&'static str, String)>, ChapError> {
         let (Some(name), Some(response)) = (proof.name, proof.response) else {
             return Err(ChapError::Key);
         };
         let response = from_text(response).ok_or(ChapError::Key)?;
-        let user = users.iter().find(|user| user.name == name).ok_or(ChapError::Wrong)?;
-        let expected = self.algorithm.response(self.id, &user.secret, &self.challenge);
+        let secret = users.secret_of(name).ok_or(ChapError::Wrong)?;
+        let expected = self.algorithm.response(self.id, &secret, &self.challenge);
         if !is_same(&expected, &response) {
             return Err(ChapError::Wrong);
         }
@@ -255,10 +223,11 @@ mod tests {
 
     #[test]
     fn who_knows_the_secret_is_believed() {
-        let users = [credentials("other", "another secret"), credentials("host", "secret secret")];
+        let all = [credentials("other", "another secret"), credentials("host", "secret secret")];
+        let users = Users::from(all.to_vec());
         let own = credentials("unit", "a third secret");
         for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
-            let right = to_text(&algorithm.response(7, &users[1].secret, &[9; CHALLENGE_BYTES]));
+            let right = to_text(&algorithm.response(7, &all[1].secret, &[9; CHALLENGE_BYTES]));
             let proof = Proof { name: Some("host"), response: Some(&right), ..Proof::default() };
             assert_eq!(fixed(algorithm).check(&proof, &users, None), Ok(Vec::new()));
             let as_other = Proof { name: Some("other"), ..proof };
@@ -274,9 +243,10 @@ mod tests {
 
     #[test]
     fn the_target_proves_itself_if_asked() {
-        let users = [credentials("host", "secret secret")];
+        let user = credentials("host", "secret secret");
+        let users = Users::from(vec![user.clone()]);
         let own = credentials("unit", "a third secret");
-        let right = to_text(&Algorithm::Md5.response(7, &users[0].secret, &[9; 16]));
+        let right = to_text(&Algorithm::Md5.response(7, &user.secret, &[9; 16]));
         let check = |id, challenge, own| {
             let (name, response) = (Some("host"), Some(&*right));
             let proof = Proof { name, response, id, challenge };
@@ -294,16 +264,17 @@ mod tests {
 
     #[test]
     fn an_initiator_answers_what_a_target_believes() {
-        let users = [credentials("host", "secret secret")];
+        let user = credentials("host", "secret secret");
+        let users = Users::from(vec![user.clone()]);
         for algorithms in ["5", "7,5"] {
             let challenge = Challenge::new(algorithms).expect("one");
             let [(_, algorithm), (_, id), (_, asked)] = challenge.keys();
-            let right = respond(&algorithm, &id, &asked, &users[0].secret).expect("an answer");
+            let right = respond(&algorithm, &id, &asked, &user.secret).expect("an answer");
             let proof = Proof { name: Some("host"), response: Some(&right), ..Proof::default() };
             assert_eq!(challenge.check(&proof, &users, None), Ok(Vec::new()));
         }
         let check = |algorithm, id, challenge, expected| {
-            assert_eq!(respond(algorithm, id, challenge, &users[0].secret), Err(expected));
+            assert_eq!(respond(algorithm, id, challenge, &user.secret), Err(expected));
         };
         check("6", "1", "0x01", ChapError::Algorithm);
         check("7,5", "1", "0x01", ChapError::Algorithm);
@@ -321,12 +292,6 @@ mod tests {
             Challenge::new("5").expect("one").challenge,
             Challenge::new("5").expect("one").challenge
         );
-    }
-
-    #[test]
-    fn secrets_are_long_enough_and_not_shown() {
-        assert!(Secret::new("short").is_none() && Secret::new(vec![1; 129]).is_none());
-        assert_eq!(format!("{:?}", Secret::new("secret secret")), "Some(Secret)");
     }
 
     #[test]

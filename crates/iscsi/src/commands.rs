@@ -219,6 +219,9 @@ impl Reader<'_> {
         let pending = self.connection.begin_held(keeps, keeps)?;
         let Some(nexus) = self.nexus else { return Ok(()) };
         let task = self.context.target.task(nexus, command.lun, cdb, data);
+        if task.is_nobodys() {
+            return Err(IscsiError::LoggedOut);
+        }
         task::run(self.context.clone(), command, task, pending);
         Ok(())
     }

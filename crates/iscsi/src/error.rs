@@ -33,6 +33,9 @@ pub enum IscsiError {
     /// Nothing came for so long, and nothing in answer to a ping.
     #[error("the initiator does not answer a ping")]
     Silent,
+    /// The target does not admit the initiator any more.
+    #[error("the initiator was logged out: the target does not admit it any more")]
+    LoggedOut,
 }
 
 /// Rules that an initiator can break.

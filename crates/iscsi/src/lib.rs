@@ -74,8 +74,9 @@ mod task;
 mod text;
 mod texts;
 
-pub use chap::{ChapError, Credentials, Secret};
+pub use chap::ChapError;
 pub use collect::{ASKED_BYTES_MAX, COMMAND_BYTES_MAX};
+pub use diptych_cha::{Credentials, Secret, Users};
 pub use error::{Fault, IscsiError, LoginRefused};
 pub use full_feature::IMMEDIATE_MAX;
 pub use names::{Portal, TargetNames};

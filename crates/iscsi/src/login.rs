@@ -337,6 +337,7 @@ mod tests {
     fn with_users() -> IscsiSettings {
         let secret = Secret::new("secret secret").expect("long enough");
         let users = vec![Credentials { name: "host".to_owned(), secret }];
+        let users = diptych_sync::Arc::new(users.into());
         IscsiSettings { users, ..IscsiSettings::default() }
     }
 

@@ -4,19 +4,23 @@
 //! change their meaning; what does not apply is `null` or left out.
 
 mod group;
+mod host_group;
 mod lu;
 mod pair;
 mod problem;
 mod schedule;
 mod status;
+mod user;
 mod volume;
 
 pub use group::{GroupAnswer, GroupInfo, GroupMember};
+pub use host_group::{Admit, ChangeHostGroup, HostGroupInfo, NewHostGroup};
 pub use lu::{LuInfo, NewLu};
 pub use pair::{CommandAnswer, CopyOptions, NewPair, PairCommand, PairInfo, PairRef};
 pub use problem::Problem;
 pub use schedule::{NewSchedule, ScheduleInfo, ScheduleScope, ScheduleWhen};
 pub use status::{CacheStatus, Health, LogStatus, StatusInfo};
+pub use user::{ChangeUser, NewUser, UserInfo};
 pub use volume::{ChangeVolume, NewVolume, Transferred, VolumeInfo};
 
 use serde::{Deserialize, Serialize};

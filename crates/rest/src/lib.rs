@@ -67,4 +67,4 @@ pub use client::{Client, Method};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ClientError, RestError};
 pub use names::VOLUME_NAME_CHARS_MAX;
-pub use server::{RestLimits, RestServer, Scsi, Served, Servers};
+pub use server::{RestLimits, RestServer, Scsi, Served, Servers, TargetName};

@@ -4,7 +4,7 @@ use crate::api::Problem;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use diptych_cha::{HostError, LuError, NameError, Refusal};
+use diptych_cha::{HostError, LuError, NameError, Refusal, UserError};
 use diptych_format::{GeometryError, IdError, LdevId, UnknownEmulation};
 use diptych_shared::SharedError;
 use diptych_unit::{CronError, ScheduleError, UnitError, UtcError};
@@ -181,10 +181,30 @@ impl From<ScheduleError> for Failure {
 impl From<LuError> for Failure {
     fn from(error: LuError) -> Self {
         match error {
-            LuError::NoLu { .. } | LuError::NoPort { .. } | LuError::NoGroup { .. } => {
-                Self::missing("no-lu", error)
+            LuError::NoLu { .. } | LuError::NoPort { .. } => Self::missing("no-lu", error),
+            LuError::NoGroup { .. } => Self::missing("no-host-group", error)
+                .or("diptych host-group list tells the host groups"),
+            LuError::GroupTaken { .. } => Self::conflict("host-group-exists", error),
+            LuError::FirstGroup { .. } => Self::conflict("first-host-group", error),
+            LuError::TooManyGroups { .. } | LuError::TooManyInitiators { .. } => {
+                Self::conflict("too-many", error)
             }
             error => Self::conflict("lu-taken", error),
+        }
+    }
+}
+
+impl From<UserError> for Failure {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Unknown => Self::missing("no-user", error),
+            UserError::Exists => Self::conflict("user-exists", error),
+            UserError::Fixed => Self::conflict("fixed-user", error).or("change diptych.toml"),
+            UserError::TooMany { .. } => Self::conflict("too-many", error),
+            UserError::Last => {
+                Self::conflict("last-user", error).or("add another first, or force it")
+            }
+            error => Self::bad(error),
         }
     }
 }

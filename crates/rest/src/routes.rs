@@ -3,11 +3,13 @@
 mod content;
 mod groups;
 mod history;
+mod host_groups;
 mod ldevs;
 mod lus;
 mod pairs;
 mod schedules;
 mod status;
+mod users;
 
 use crate::guard::guard;
 use crate::management::App;
@@ -19,7 +21,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post};
 use serde::de::DeserializeOwned;
 
 /// All routes, within the limits.
@@ -41,9 +43,18 @@ pub(crate) fn router(app: App, limits: RestLimits) -> Router {
         .route("/v1/groups/{name}", get(groups::show).put(groups::define).delete(groups::remove))
         .route("/v1/groups/{name}/{command}", post(groups::command))
         .route("/v1/lus", get(lus::list).post(lus::add))
-        .route("/v1/lus/{path}", axum::routing::delete(lus::remove))
+        .route("/v1/lus/{path}", delete(lus::remove))
+        .route("/v1/host-groups", get(host_groups::list).post(host_groups::create))
+        .route(
+            "/v1/host-groups/{group}",
+            get(host_groups::show).patch(host_groups::rename).delete(host_groups::delete),
+        )
+        .route("/v1/host-groups/{group}/initiators", post(host_groups::admit))
+        .route("/v1/host-groups/{group}/initiators/{name}", delete(host_groups::dismiss))
+        .route("/v1/users", get(users::list).post(users::add))
+        .route("/v1/users/{name}", patch(users::change_secret).delete(users::remove))
         .route("/v1/schedules", get(schedules::list).post(schedules::add))
-        .route("/v1/schedules/{id}", axum::routing::delete(schedules::remove))
+        .route("/v1/schedules/{id}", delete(schedules::remove))
         .with_state(app.clone())
         .layer(from_fn_with_state(limits, whole_body));
     let streamed = Router::new()

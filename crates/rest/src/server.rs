@@ -6,6 +6,7 @@ use crate::routes::router;
 use crate::socket::{Bound, Listener, Stream};
 use axum::Router;
 use diptych_cha::scsi::ScsiTarget;
+use diptych_cha::{TargetId, Users};
 use diptych_rt::Rt;
 use diptych_rt::net::{Address, Budget, ServerWatch};
 use diptych_sync::{Arc, thread};
@@ -53,7 +54,16 @@ pub struct Scsi {
     pub target: Arc<ScsiTarget>,
     /// The name under which the map is kept in the unit, in `postcard`'s form.
     pub kept_as: &'static str,
+    /// Who may log in, by CHAP.
+    pub users: Arc<Users>,
+    /// The name under which those that were made are kept.
+    pub users_kept_as: &'static str,
+    /// What hosts call each target.
+    pub target_name: Arc<TargetName>,
 }
+
+/// What hosts call a target.
+pub type TargetName = dyn Fn(TargetId) -> String + Send + Sync;
 
 impl fmt::Debug for Scsi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

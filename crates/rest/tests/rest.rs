@@ -45,7 +45,13 @@ impl Rig {
         let identity = UnitIdentity { unit_id: 1 };
         let access = rt.unit().access_board();
         let target = Arc::new(ScsiTarget::new(identity, Arc::new(adapter), access));
-        let scsi = Some(Scsi { target, kept_as: "lu-map" });
+        let scsi = Some(Scsi {
+            target,
+            kept_as: "lu-map",
+            users: Arc::default(),
+            users_kept_as: "users",
+            target_name: Arc::new(|target| format!("iqn.unit.{target}")),
+        });
         let served = Served { rt: rt.clone(), id: 1, scsi, servers: Servers::default() };
         let server = RestServer::listen(&[any], limits, served).expect("a server");
         let at = match server.addresses().next() {

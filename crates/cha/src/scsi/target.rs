@@ -203,12 +203,27 @@ impl ScsiTarget {
         sessions
     }
 
-    /// Changes the map from paths to volumes, and tells those whose logical units are others then.
+    /// The initiators that are logged in at a target, once for each session.
+    pub fn initiators_at(&self, target: TargetId) -> Vec<InitiatorName> {
+        let nexuses = self.nexuses.read();
+        let here = nexuses.values().filter(|nexus| nexus.who.target == target);
+        here.map(|nexus| nexus.who.initiator.name.clone()).collect()
+    }
+
+    /// Changes the map from paths to volumes. Sessions that it does not admit any more are logged out, and
+    /// those whose logical units are others then are told.
     pub fn change_lu_map<R>(&self, change: impl FnOnce(&mut LuMap) -> R) -> R {
         let changed = self.adapter.change_lu_map(change);
         let nexuses: Vec<_> = self.nexuses.read().values().cloned().collect();
         for nexus in nexuses {
-            self.seat(&nexus);
+            let is_admitted = |map: &LuMap| {
+                let group = map.group(nexus.who.target);
+                group.is_ok_and(|group| group.admits(&nexus.who.initiator.name))
+            };
+            match self.adapter.with_lu_map(is_admitted) {
+                true => self.seat(&nexus),
+                false => self.logout(nexus.id),
+            }
         }
         changed
     }

@@ -92,6 +92,11 @@ impl ScsiTask {
         Self { target, bound: None, counted: None, state }
     }
 
+    /// Whether its session is logged out already, so that it ends as aborted.
+    pub fn is_nobodys(&self) -> bool {
+        matches!(&self.state, State::New { nexus: None, .. })
+    }
+
     /// Runs the task to its next question, or to its end. `reply` answers the last question.
     ///
     /// # Panics

@@ -1,7 +1,8 @@
 //! The section `[iscsi]`: where, by which portals, and who may log in.
 
 use super::ConfigError;
-use diptych::iscsi::{Credentials, IscsiSettings, Portal, Secret};
+use diptych::iscsi::{Credentials, IscsiSettings, Portal, Secret, Users};
+use diptych::sync::Arc;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -54,7 +55,7 @@ impl Iscsi {
         }
         Ok(IscsiSettings {
             portals: self.portals.iter().map(portal).collect::<Result<_, _>>()?,
-            users,
+            users: Arc::new(Users::fixed(users, own.as_ref())),
             own,
             ..IscsiSettings::default()
         })

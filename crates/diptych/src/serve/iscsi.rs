@@ -4,7 +4,7 @@ use super::ServeError;
 use crate::config::Config;
 use crate::lu_map;
 use diptych::cha::scsi::{ScsiTarget, UnitIdentity};
-use diptych::cha::{ChannelAdapter, TargetId};
+use diptych::cha::{ChannelAdapter, TargetId, Users};
 use diptych::iscsi::{IscsiService, TargetNames};
 use diptych::rest::Scsi;
 use diptych::rt::Rt;
@@ -14,12 +14,15 @@ use tracing::warn;
 
 /// What SCSI keeps in the unit begins so.
 const KEPT: &str = "scsi.";
+/// What the users are kept as that operators have made.
+const USERS: &str = "users";
 
 /// The iSCSI server, and what it serves.
 pub(super) struct Iscsi {
     server: Server,
     target: Arc<ScsiTarget>,
     names: TargetNames,
+    users: Arc<Users>,
 }
 
 impl Iscsi {
@@ -32,8 +35,12 @@ impl Iscsi {
         unit_id: u64,
     ) -> Result<Self, ServeError> {
         let settings = config.iscsi_settings.clone();
+        let users = settings.users.clone();
+        if rt.unit().kept(USERS).is_some_and(|kept| !users.restore(&kept)) {
+            return Err(ServeError::Users);
+        }
         for address in addresses.iter().filter(|address| !address.is_local()) {
-            if settings.users.is_empty() {
+            if users.is_empty() {
                 warn!(%address, "iSCSI without users: whoever reaches this address has the volumes");
             }
         }
@@ -52,12 +59,19 @@ impl Iscsi {
         let (target, names) = (Arc::new(target), TargetNames::new(unit_id));
         let service = IscsiService::new(rt.clone(), target.clone(), names.clone(), settings);
         let server = Server::listen_within(&addresses, config.limits, budget, service)?;
-        Ok(Self { server, target, names })
+        Ok(Self { server, target, names, users })
     }
 
     /// The target, for operators who change what is behind it.
     pub(super) fn scsi(&self) -> Scsi {
-        Scsi { target: self.target.clone(), kept_as: lu_map::NAME }
+        let names = self.names.clone();
+        Scsi {
+            target: self.target.clone(),
+            kept_as: lu_map::NAME,
+            users: self.users.clone(),
+            users_kept_as: USERS,
+            target_name: Arc::new(move |target| names.of(target)),
+        }
     }
 
     /// What looks on while it serves.

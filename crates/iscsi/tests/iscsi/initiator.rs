@@ -6,6 +6,7 @@ use diptych_iscsi::client::{
 };
 use diptych_iscsi::{Credentials, IscsiSettings, Secret};
 use diptych_rt::net::NetLimits;
+use diptych_sync::Arc;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -65,6 +66,7 @@ fn it_proves_itself() {
         secret: Secret::new(secret).unwrap(),
     };
     let users = vec![credentials("host", "secret secret")];
+    let users = Arc::new(users.into());
     let settings = IscsiSettings { users, ..IscsiSettings::default() };
     let rig = Rig::with(NetLimits::default(), settings);
     let said = |credentials| {

@@ -5,6 +5,7 @@ use crate::client::{Pdu, TEXT, TEXT_RESPONSE};
 use crate::rig::{ADMITTED, Rig, name};
 use diptych_iscsi::{Credentials, IscsiSettings, Portal, Secret};
 use diptych_rt::net::NetLimits;
+use diptych_sync::Arc;
 use sha2::{Digest, Sha256};
 
 fn discovery(rig: &Rig, initiator: &str) -> Client {
@@ -110,7 +111,7 @@ fn with_users() -> Rig {
         name: name.to_owned(),
         secret: Secret::new(secret).unwrap(),
     };
-    let users = vec![credentials("host", "secret secret")];
+    let users = Arc::new(vec![credentials("host", "secret secret")].into());
     let own = Some(credentials("array", "another secret"));
     let settings = IscsiSettings { users, own, ..IscsiSettings::default() };
     Rig::with(NetLimits::default(), settings)

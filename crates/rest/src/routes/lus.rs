@@ -17,7 +17,7 @@ use diptych_format::LdevId;
 
 type Answer<T> = Result<Json<T>, Failure>;
 
-fn scsi(app: &App) -> Result<&Scsi, Failure> {
+pub(super) fn scsi(app: &App) -> Result<&Scsi, Failure> {
     app.scsi.as_ref().ok_or_else(|| Failure::missing("no-lu", "this unit serves no logical units"))
 }
 
@@ -35,7 +35,7 @@ fn info(app: &App, map: &LuMap, path: LuPath, ldev: LdevId) -> LuInfo {
 }
 
 /// Changes the map, and keeps it. Who calls this holds the names.
-fn change<T>(
+pub(super) fn change<T>(
     app: &App,
     scsi: &Scsi,
     change: impl FnOnce(&mut LuMap) -> Result<T, Failure>,
