@@ -4,6 +4,7 @@
 //! questions and errors to stderr. Exit codes are the same for every command: see [`EXIT_CODES`].
 
 mod ask;
+mod commanding;
 mod completions;
 mod copying;
 mod error;
@@ -49,6 +50,11 @@ Exit codes:
   1  the unit refused or failed, or there was nothing to do in the status met: no image was made
   2  bad input, or no unit answers
   3  waited as long as was allowed";
+
+/// The end of a command's help: its examples, and the exit codes.
+fn help(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
+}
 
 /// Which unit is asked, and how it is told.
 #[derive(Debug, Clone, clap::Args)]

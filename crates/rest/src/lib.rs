@@ -62,6 +62,7 @@ mod routes;
 mod server;
 mod socket;
 mod stream;
+mod waits;
 
 pub use client::{Client, Method};
 pub use endpoint::{Endpoint, EndpointError};

@@ -2,6 +2,7 @@
 
 use crate::problem::Failure;
 use crate::server::{Scsi, Served, Servers};
+use crate::waits::Waits;
 use axum::Json;
 use diptych_cha::{HostOp, HostReply};
 use diptych_rt::Rt;
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) names_lock: Arc<Mutex<()>>,
     /// Transfers of contents that may be under way.
     pub(crate) transfers: Arc<Semaphore>,
+    pub(crate) waits: Waits,
 }
 
 /// An error that may be over soon.
@@ -45,10 +47,10 @@ impl MayBeBusy for ScheduleError {
 }
 
 impl App {
-    pub(crate) fn new(served: Served, transfers: usize) -> Self {
+    pub(crate) fn new(served: Served, transfers: usize, waits: Waits) -> Self {
         let Served { rt, id, scsi, servers } = served;
         let transfers = Arc::new(Semaphore::new(transfers));
-        Self { rt, id, scsi, servers, names_lock: Arc::new(Mutex::new(())), transfers }
+        Self { rt, id, scsi, servers, names_lock: Arc::new(Mutex::new(())), transfers, waits }
     }
 
     /// A call of the unit that changes something by hand, again while the log has no room. The driver

@@ -4,6 +4,7 @@ use crate::RestError;
 use crate::management::App;
 use crate::routes::router;
 use crate::socket::{Bound, Listener, Stream};
+use crate::waits::Waits;
 use axum::Router;
 use diptych_cha::scsi::ScsiTarget;
 use diptych_cha::{TargetId, Users};
@@ -87,13 +88,15 @@ pub struct RestLimits {
     pub stalled: Duration,
     /// Transfers of contents at once.
     pub transfers: usize,
+    /// Requests at once that wait for a status.
+    pub waits: usize,
     /// Time that requests have to end when the server stops.
     pub drain: Duration,
 }
 
 impl Default for RestLimits {
     /// 64 connections, headers of 16 KiB within 30 seconds, bodies of 64 KiB, 30 seconds for a client that
-    /// has stalled, 4 transfers, 10 seconds to drain.
+    /// has stalled, 4 transfers, 32 requests that wait, 10 seconds to drain.
     fn default() -> Self {
         Self {
             connections: 64,
@@ -102,6 +105,7 @@ impl Default for RestLimits {
             header: Duration::from_secs(30),
             stalled: Duration::from_secs(30),
             transfers: 4,
+            waits: 32,
             drain: Duration::from_secs(10),
         }
     }
@@ -146,7 +150,12 @@ impl RestServer {
         };
         let listeners = listeners.map_err(RestError::Start)?;
         let (stop, stopped) = watch::channel(false);
-        let router = router(App::new(served, limits.transfers), limits);
+        let (bell, rung) = watch::channel(());
+        served.rt.unit().on_history(move || {
+            bell.send_replace(());
+        });
+        let waits = Waits::new(limits.waits, rung, stopped.clone());
+        let router = router(App::new(served, limits.transfers, waits), limits);
         let serving = Serving { limits, router, stopped };
         let thread = thread::Builder::new().name("diptych-http".to_owned());
         let thread = thread.spawn(move || serving.run(runtime, listeners));

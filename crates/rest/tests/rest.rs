@@ -4,12 +4,15 @@
 
 mod exposition;
 
-use diptych_cha::scsi::{ScsiTarget, UnitIdentity};
+use diptych_cha::scsi::{InitiatorPort, ScsiTarget, UnitIdentity};
 use diptych_cha::{ChannelAdapter, HostOp, HostReply, LuMap};
 use diptych_device::MemoryDrive;
 use diptych_dka::Drives;
 use diptych_format::{BlockNo, BlockRange, Geometry, LdevId, Time};
-use diptych_rest::api::{CommandAnswer, Done, LuInfo, NewLu, NewPair, PairInfo, VolumeInfo};
+use diptych_rest::api::{
+    Admit, CommandAnswer, Done, HostGroupInfo, LuInfo, NewHostGroup, NewLu, NewPair, NewUser,
+    PairCommand, PairInfo, UserInfo, VolumeInfo,
+};
 use diptych_rest::{Client, ClientError, Method, RestLimits, RestServer, Scsi, Served, Servers};
 use diptych_rt::net::Address;
 use diptych_rt::{Rt, RtConfig};
@@ -24,6 +27,7 @@ const BYTES: u64 = 4 << 20;
 
 struct Rig {
     server: RestServer,
+    target: Arc<ScsiTarget>,
     rt: Rt,
     at: SocketAddr,
 }
@@ -46,7 +50,7 @@ impl Rig {
         let access = rt.unit().access_board();
         let target = Arc::new(ScsiTarget::new(identity, Arc::new(adapter), access));
         let scsi = Some(Scsi {
-            target,
+            target: target.clone(),
             kept_as: "lu-map",
             users: Arc::default(),
             users_kept_as: "users",
@@ -58,7 +62,7 @@ impl Rig {
             Some(Address::Tcp(at)) => *at,
             other => panic!("{other:?}"),
         };
-        Self { server, rt, at }
+        Self { server, target, rt, at }
     }
 
     fn client(&self) -> Client {
@@ -378,4 +382,121 @@ fn metrics_are_as_prometheus_reads_them() {
     let unlisted: Vec<_> =
         families.keys().filter(|name| !listed.contains(&format!("`{name}`"))).collect();
     assert!(unlisted.is_empty(), "docs/rest.md does not list {unlisted:?}");
+}
+
+#[test]
+fn a_status_is_waited_for() {
+    let rig = Rig::new(RestLimits { waits: 1, ..RestLimits::default() });
+    let client = rig.client();
+    let wanted = NewPair { primary: "00:00".to_owned(), no_copy: true, ..NewPair::default() };
+    let _: CommandAnswer = client.call(Method::Post, "/v1/pairs", &wanted).expect("a pair");
+    let path = "/v1/pairs/00:00/00:01";
+    let status = |asked: &str| -> Result<String, ClientError> {
+        let pair: PairInfo = client.call(Method::Get, &format!("{path}?{asked}"), &())?;
+        Ok(pair.status)
+    };
+    let refused = |asked: &str, expected: &str| match status(asked) {
+        Err(ClientError::Refused { problem, .. }) => assert_eq!(problem.code, expected, "{asked}"),
+        other => panic!("{asked}: {other:?}"),
+    };
+    assert_eq!(status("wait=idle").expect("a pair"), "idle");
+    let begun = Instant::now();
+    assert_eq!(status("wait=split&timeout=0.2").expect("a pair"), "idle");
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    refused("wait=there", "bad-request");
+    refused("wait=split&timeout=61", "bad-request");
+    refused("wait=split&timeout=-1", "bad-request");
+    refused("wait=split&until=1", "bad-request");
+
+    // A look has the only place for a moment, too.
+    let waits = |asked: &str| {
+        let (other, path) = (rig.client(), format!("{path}?{asked}&timeout=60"));
+        std::thread::spawn(move || {
+            loop {
+                match other.call::<PairInfo>(Method::Get, &path, &()) {
+                    Err(ClientError::Refused { status: 503, .. }) => {}
+                    answer => return answer.expect("a pair").status,
+                }
+            }
+        })
+    };
+    let waiting = waits("wait=split");
+    // Its place is the only one.
+    let until = Instant::now() + Duration::from_secs(20);
+    while status("wait=split&timeout=0.01").is_ok() {
+        assert!(Instant::now() < until && !waiting.is_finished());
+    }
+    refused("wait=split&timeout=1", "busy");
+    let _: CommandAnswer = client
+        .call(Method::Post, &format!("{path}/copy"), &PairCommand::default())
+        .expect("it copies");
+    assert_eq!(waiting.join().expect("an answer"), "split");
+    // What would be waited for in vain is told at once, and so is the end of the server.
+    let _: CommandAnswer = client
+        .call(Method::Post, &format!("{path}/suspend"), &PairCommand::default())
+        .expect("it is suspended");
+    assert_eq!(status("wait=split&timeout=60").expect("a pair"), "suspend");
+    let waiting = waits("wait=simplex");
+    while status("wait=simplex&timeout=0.01").is_ok() {
+        assert!(Instant::now() < until && !waiting.is_finished());
+    }
+    drop(rig);
+    assert_eq!(waiting.join().expect("an answer"), "suspend");
+    assert!(begun.elapsed() < Duration::from_secs(40));
+}
+
+#[test]
+fn host_groups_and_users() {
+    let rig = Rig::new(RestLimits::default());
+    let client = rig.client();
+    let refused = |done: Result<serde_json::Value, ClientError>, expected: &str| match done {
+        Err(ClientError::Refused { problem, .. }) => assert_eq!(problem.code, expected),
+        other => panic!("{expected}: {other:?}"),
+    };
+    let group = |port: &str, name: &str| NewHostGroup { port: port.into(), name: name.into() };
+    let groups = "/v1/host-groups";
+    let made: HostGroupInfo =
+        client.call(Method::Post, groups, &group("CL1-A", "db")).expect("room");
+    assert_eq!((made.group.as_str(), made.target.as_str()), ("CL1-A.1", "iqn.unit.CL1-A.1"));
+    refused(client.call(Method::Post, groups, &group("CL1-A.1", "db")), "host-group-exists");
+    refused(client.call(Method::Post, groups, &group("CL9-A", "db")), "bad-request");
+    refused(client.call(Method::Post, groups, &group("CL1-A", "two words")), "bad-request");
+    let at = "/v1/host-groups/CL1-A.1";
+    let admit = |name: &str| Admit { initiator: name.to_owned() };
+    let path = format!("{at}/initiators");
+    let named: HostGroupInfo =
+        client.call(Method::Post, &path, &admit("iqn.2001-04.com.example:DB1")).expect("room");
+    assert_eq!(named.initiators, ["iqn.2001-04.com.example:db1"]);
+    // Who is logged in is not cut off by mistake.
+    let host = InitiatorPort::new("iqn.2001-04.com.example:db1".parse().expect("a name"), [1; 6]);
+    let nexus = rig.target.login(host, "CL1-A.1".parse().expect("a group")).expect("admitted");
+    let dismiss = format!("{path}/iqn.2001-04.com.example:db1");
+    refused(client.call(Method::Delete, &dismiss, &()), "last-initiator");
+    let _: HostGroupInfo = client.call(Method::Post, &path, &admit("iqn.other")).expect("room");
+    refused(client.call(Method::Delete, &dismiss, &()), "in-use");
+    refused(client.call(Method::Delete, at, &()), "in-use");
+    refused(client.call(Method::Delete, "/v1/host-groups/CL1-A", &()), "first-host-group");
+    refused(client.call(Method::Delete, &format!("{path}/iqn.nobody"), &()), "no-initiator");
+    let shown: HostGroupInfo = client.call(Method::Get, at, &()).expect("a group");
+    assert_eq!(shown.sessions, ["iqn.2001-04.com.example:db1"]);
+    let _: HostGroupInfo =
+        client.call(Method::Delete, &format!("{dismiss}?force=true"), &()).expect("by force");
+    assert!(!rig.target.is_logged_in(nexus));
+    let Done {} = client.call(Method::Delete, at, &()).expect("nobody is there");
+    refused(client.call(Method::Get, at, &()), "no-host-group");
+
+    let users = "/v1/users";
+    let user = |name: &str, secret: &str| NewUser { name: name.into(), secret: secret.into() };
+    let host = user("host", "a secret of it");
+    let made: UserInfo = client.call(Method::Post, users, &host).expect("room");
+    assert_eq!(made, UserInfo { name: "host".to_owned(), fixed: false });
+    refused(client.call(Method::Post, users, &host), "user-exists");
+    refused(client.call(Method::Post, users, &user("short", "short")), "bad-request");
+    let secret = serde_json::json!({ "secret": "another secret" });
+    let _: UserInfo = client.call(Method::Patch, "/v1/users/host", &secret).expect("a user");
+    refused(client.call(Method::Patch, "/v1/users/nobody", &secret), "no-user");
+    assert!(!client.text(users).expect("a list").contains("secret"));
+    assert_eq!(rig.rt.unit().kept("users").map(|kept| kept.len()), Some(21));
+    refused(client.call(Method::Delete, "/v1/users/host", &()), "last-user");
+    let Done {} = client.call(Method::Delete, "/v1/users/host?force=true", &()).expect("by force");
 }

@@ -19,7 +19,7 @@ use diptych_dka::{Groups, Home};
 use diptych_format::{BackingId, Generation, Geometry, LdevId, Time, TrackNo};
 use diptych_shared::{Pair, PairStatus, SharedMemory, Transition};
 use diptych_sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use diptych_sync::{Arc, Mutex, RwLock};
+use diptych_sync::{Arc, Mutex, RwLock, Unseen};
 use std::collections::BTreeMap;
 
 /// What a request takes for granted of its volume: if the volume is removed and another made in its
@@ -30,6 +30,9 @@ pub(crate) struct Shape {
     pub(crate) geometry: Geometry,
     pub(crate) metadata_only: bool,
 }
+
+/// Called by whoever records in the history: it waits for nothing.
+pub(crate) type Bell = Box<dyn Fn() + Send + Sync>;
 
 /// The parts of a control unit.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub(crate) struct Core {
     /// Group commands that wait for their families. Taken with no other lock.
     pub(crate) drains: Mutex<Drains>,
     pub(crate) history: Mutex<History>,
+    /// Rung when something was recorded there.
+    pub(crate) bells: Unseen<Vec<Bell>>,
     /// Small values that are kept for others. Only the log's queue is locked under it.
     pub(crate) kept: Mutex<Kept>,
     /// Which volume a backing is under: destages know only the backing.
@@ -105,6 +110,7 @@ impl Core {
             waits,
             kept: Mutex::new(Kept::default()),
             history: Mutex::new(History::new(config.history_max)),
+            bells: Unseen::new(Vec::new()),
             backings: Mutex::new(BTreeMap::new()),
             shapes: RwLock::new(BTreeMap::new()),
             dirtied: AtomicBool::new(false),
@@ -172,6 +178,7 @@ impl Core {
     /// Records something that happened to a pair.
     pub(crate) fn record(&self, entry: HistoryEntry) {
         self.history.lock().record(entry);
+        self.bells.with(|bells| bells.iter().for_each(|bell| bell()));
     }
 
     /// Records something that happened to one pair. The end of a copy says what was copied.

@@ -293,6 +293,20 @@ impl Unit {
         query.ask(&self.core.history)
     }
 
+    /// Has `bell` called whenever something was recorded in the history, as each change of a pair's status
+    /// is. It is called under the locks of whoever records: it is short, waits for nothing, and asks
+    /// nothing of the unit. The first [`BELLS_MAX`](Self::BELLS_MAX) count.
+    pub fn on_history(&self, bell: impl Fn() + Send + Sync + 'static) {
+        self.core.bells.with(|bells| {
+            if bells.len() < Self::BELLS_MAX {
+                bells.push(Box::new(bell));
+            }
+        });
+    }
+
+    /// Bells of the history, at most.
+    pub const BELLS_MAX: usize = 16;
+
     /// What ended the durable log, if anything did: nothing is answered as done from then on. The unit
     /// is to be stopped, and comes back from what is durable.
     pub fn log_failure(&self) -> Option<LogError> {

@@ -25,12 +25,10 @@ pub(crate) enum CliError {
     NotName { text: String },
     #[error("nothing to do: {0}")]
     Nothing(String),
-    #[error(
-        "the pair of {primary} and {secondary} is {status}, and will not be {wanted} by itself"
-    )]
-    WillNotBe { primary: String, secondary: String, status: String, wanted: String },
-    #[error("waited {}: the pair of {primary} and {secondary} is {status}", humantime::format_duration(*.waited))]
-    Late { primary: String, secondary: String, status: String, waited: Duration },
+    #[error("{what} is {status}, and will not be {wanted} by itself")]
+    WillNotBe { what: String, status: String, wanted: String },
+    #[error("waited {}: {what} is {status}", humantime::format_duration(*.waited))]
+    Late { what: String, status: String, waited: Duration },
     #[error("not done")]
     NotWanted,
     #[error("{}: {source}", path.display())]

@@ -1,17 +1,22 @@
 //! `diptych group`: consistency groups.
 
-use super::ask::YesArgs;
-use super::copying::CopyArgs;
+use super::commanding::{HowArgs, RestoreArgs};
 use super::error::CliError;
 use super::table::table;
-use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
-use diptych::rest::Method;
-use diptych::rest::api::{Done, GroupAnswer, GroupInfo, PairCommand, PairRef};
+use super::wait::{self, UntilArgs};
+use super::{Asked, Run, UnitArgs, help, part};
+use diptych::rest::api::{GroupAnswer, GroupInfo, PairCommand, PairRef};
 use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  diptych group define both payroll,00:02 ledger,00:03
+  diptych group copy both --drain-limit 200ms
+  diptych group wait both --status split --timeout 10m";
 
 /// Consistency groups: one command for several pairs at one instant, all or none.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct GroupArgs {
     #[command(flatten)]
     unit: UnitArgs,
@@ -46,17 +51,18 @@ enum What {
     Restore {
         #[command(flatten)]
         command: CommandArgs,
-        /// The volumes exchange their storage
-        #[arg(long)]
-        quick_restore: bool,
-        /// The pairs stay split
-        #[arg(long, requires = "quick_restore")]
-        freeze: bool,
         #[command(flatten)]
-        yes: YesArgs,
+        restore: RestoreArgs,
     },
     /// Stop copying; changes are tracked
     Suspend(CommandArgs),
+    /// Wait until all pairs of a group have a status
+    Wait {
+        /// The group
+        name: String,
+        #[command(flatten)]
+        until: UntilArgs,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,19 +71,11 @@ struct CommandArgs {
     name: String,
 
     #[command(flatten)]
-    copying: CopyArgs,
+    how: HowArgs,
 
     /// How long hosts may have to wait for it, as 200ms; longer, and it is refused
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     drain_limit: Option<Duration>,
-
-    /// Also if hosts that use a secondary are cut off it
-    #[arg(short, long)]
-    force: bool,
-
-    /// Exit with 0 also if there was nothing to do
-    #[arg(long)]
-    or_nothing: bool,
 }
 
 fn pair(text: &str) -> Result<PairRef, &'static str> {
@@ -92,29 +90,24 @@ impl Run for GroupArgs {
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
         match &self.what {
-            What::List => {
-                let groups: Vec<GroupInfo> = asked.get("/v1/groups")?;
-                asked.tell(&groups, |groups| list(groups))
-            }
+            What::List => asked.show("/v1/groups", |groups: &Vec<_>| list(groups)),
             What::Define { name, pairs } => {
-                let group: GroupInfo = asked.client.call(Method::Put, &path(name)?, pairs)?;
+                let group: GroupInfo = asked.put(&path(name)?, pairs)?;
                 asked.tell(&group, |group| list(std::slice::from_ref(group)))
             }
-            What::Remove { name } => {
-                let done: Done = asked.client.call(Method::Delete, &path(name)?, &())?;
-                asked.tell(&done, |_| format!("forgot group {name}"))
-            }
-            What::Copy(args) => command(asked, "copy", args, PairCommand::default()),
-            What::Resync(args) => command(asked, "resync", args, PairCommand::default()),
-            What::Suspend(args) => command(asked, "suspend", args, PairCommand::default()),
-            What::Restore { command: args, quick_restore, freeze, yes } => {
+            What::Remove { name } => asked.delete(&path(name)?, || format!("forgot group {name}")),
+            What::Copy(args) => command(asked, "copy", args, args.how.command()),
+            What::Resync(args) => command(asked, "resync", args, args.how.command()),
+            What::Suspend(args) => command(asked, "suspend", args, args.how.command()),
+            What::Restore { command: args, restore } => {
                 let name = &args.name;
-                yes.ask(&format!(
-                    "give the primaries of group {name} their secondaries' content?"
-                ))?;
-                let (quick_restore, freeze) = (*quick_restore, *freeze);
-                let wanted = PairCommand { quick_restore, freeze, ..PairCommand::default() };
+                let question =
+                    format!("give the primaries of group {name} their secondaries' content?");
+                let wanted = restore.asked(&question, args.how.command())?;
                 command(asked, "restore", args, wanted)
+            }
+            What::Wait { name, until } => {
+                wait::group(asked, name, until, |group| list(std::slice::from_ref(group)))
             }
         }
     }
@@ -131,12 +124,7 @@ fn command(
     wanted: PairCommand,
 ) -> Result<(), CliError> {
     let limit = args.drain_limit.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX));
-    let wanted = PairCommand {
-        options: args.copying.options(),
-        force: args.force,
-        drain_limit_ms: limit,
-        ..wanted
-    };
+    let wanted = PairCommand { drain_limit_ms: limit, ..wanted };
     let answer: GroupAnswer = asked.post(&format!("{}/{word}", path(&args.name)?), &wanted)?;
     asked.tell(&answer, |answer| match (answer.is_accepted(), answer.barrier_ns) {
         (true, Some(ns)) => {
@@ -146,7 +134,7 @@ fn command(
         }
         _ => String::new(),
     })?;
-    if answer.is_accepted() || args.or_nothing {
+    if answer.is_accepted() || args.how.or_nothing {
         return Ok(());
     }
     let GroupAnswer { command, group, nothing_for, met, .. } = answer;

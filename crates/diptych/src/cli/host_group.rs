@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::table;
-use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
+use super::{Asked, Run, UnitArgs, help, part};
 use diptych::rest::api::{Admit, ChangeHostGroup, HostGroupInfo, NewHostGroup};
 
 const EXAMPLES: &str = "\
@@ -17,7 +17,7 @@ Examples:
 /// The first group of a port is called as the port, the others have a number behind it: CL1-A, CL1-A.1. A
 /// group that names nobody admits everybody.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct HostGroupArgs {
     #[command(flatten)]
     unit: UnitArgs,

@@ -2,18 +2,24 @@
 
 use super::ask::YesArgs;
 use super::error::CliError;
-use super::table::{facts, or_dash, table};
-use super::{Asked, EXIT_CODES, Run, UnitArgs, part, transfer};
+use super::table::{facts, flags, or_dash, table};
+use super::{Asked, Run, UnitArgs, help, part, transfer};
 use crate::size::parse_size;
 use diptych::format::{Emulation, LdevId};
-use diptych::rest::Method;
-use diptych::rest::api::{ChangeVolume, Done, Force, NewVolume, VolumeInfo};
+use diptych::rest::api::{ChangeVolume, Force, NewVolume, VolumeInfo};
 use indicatif::HumanBytes;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  diptych ldev create --size 10GiB --name payroll
+  diptych ldev create --size 10GiB --reserved
+  diptych ldev import payroll disk.img
+  diptych ldev export payroll - | zstd > disk.img.zst";
+
 /// Volumes: list, make, change, remove them, and move their contents.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct LdevArgs {
     #[command(flatten)]
     unit: UnitArgs,
@@ -129,14 +135,8 @@ impl Run for LdevArgs {
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
         match &self.what {
-            What::List => {
-                let volumes: Vec<VolumeInfo> = asked.get("/v1/ldevs")?;
-                asked.tell(&volumes, |volumes| list(volumes))
-            }
-            What::Show(Named { ldev }) => {
-                let volume: VolumeInfo = asked.get(&path(ldev)?)?;
-                asked.tell(&volume, show)
-            }
+            What::List => asked.show("/v1/ldevs", |volumes: &Vec<_>| list(volumes)),
+            What::Show(Named { ldev }) => asked.show(&path(ldev)?, show),
             What::Create(args) => create(asked, args),
             What::Rename { ldev, name } => {
                 let name = Some(name.clone().unwrap_or_default());
@@ -183,12 +183,11 @@ fn delete(asked: &Asked, lost: &Lost) -> Result<(), CliError> {
     let Lost { ldev, force, yes } = lost;
     yes.ask(&format!("remove volume {ldev}? its data is lost"))?;
     let path = format!("{}?force={force}", path(ldev)?);
-    let done: Done = asked.client.call(Method::Delete, &path, &())?;
-    asked.tell(&done, |_| format!("removed volume {ldev}"))
+    asked.delete(&path, || format!("removed volume {ldev}"))
 }
 
 fn change(asked: &Asked, ldev: &str, wanted: ChangeVolume) -> Result<(), CliError> {
-    let volume: VolumeInfo = asked.client.call(Method::Patch, &path(ldev)?, &wanted)?;
+    let volume: VolumeInfo = asked.patch(&path(ldev)?, &wanted)?;
     asked.tell(&volume, show)
 }
 
@@ -197,14 +196,12 @@ fn act(asked: &Asked, ldev: &str, what: &str, force: bool) -> Result<(), CliErro
     asked.tell(&volume, show)
 }
 
-fn flags(volume: &VolumeInfo) -> String {
-    let flags = [
+fn flags_of(volume: &VolumeInfo) -> String {
+    flags([
         (volume.reserved, "reserved"),
         (volume.undefined, "contents undefined"),
         (volume.in_use, "in use"),
-    ];
-    let words: Vec<&str> = flags.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    ])
 }
 
 fn list(volumes: &[VolumeInfo]) -> String {
@@ -217,7 +214,7 @@ fn list(volumes: &[VolumeInfo]) -> String {
             format!("{} of {}", volume.stored_tracks, volume.tracks),
             volume.role.clone(),
             volume.state.clone(),
-            flags(volume),
+            flags_of(volume),
         ]
     };
     let headings = ["LDEV", "NAME", "TYPE", "SIZE ", "STORED TRACKS ", "ROLE", "STATE", "FLAGS"];
@@ -235,6 +232,6 @@ fn show(volume: &VolumeInfo) -> String {
         ("drive", or_dash(drive.as_deref())),
         ("role", volume.role.clone()),
         ("state", volume.state.clone()),
-        ("flags", flags(volume)),
+        ("flags", flags_of(volume)),
     ])
 }

@@ -2,16 +2,21 @@
 
 use super::ask::YesArgs;
 use super::error::CliError;
-use super::table::{or_dash, table};
-use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
-use diptych::rest::Method;
-use diptych::rest::api::{Done, LuInfo, NewLu};
+use super::table::{flags, or_dash, table};
+use super::{Asked, Run, UnitArgs, help, part};
+use diptych::rest::api::{LuInfo, NewLu};
+
+const EXAMPLES: &str = "\
+Examples:
+  diptych lu add CL1-A:4 payroll
+  diptych lu add CL1-A.1:0 00:04 --removable true
+  diptych lu remove CL1-A:4";
 
 /// Logical units: paths by which SCSI hosts reach volumes.
 ///
 /// A path is a port, its host group if it is not the first, and a LUN: CL1-A:3, CL1-A.2:0.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct LuArgs {
     #[command(flatten)]
     unit: UnitArgs,
@@ -70,10 +75,7 @@ impl Run for LuArgs {
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
         match &self.what {
-            What::List => {
-                let lus: Vec<LuInfo> = asked.get("/v1/lus")?;
-                asked.tell(&lus, |lus| list(lus))
-            }
+            What::List => asked.show("/v1/lus", |lus: &Vec<_>| list(lus)),
             What::Add(args) => {
                 let wanted = NewLu {
                     path: args.path.clone(),
@@ -89,8 +91,7 @@ impl Run for LuArgs {
             What::Remove { path, force, yes } => {
                 yes.ask(&format!("remove path {path}? hosts lose the volume"))?;
                 let at = format!("/v1/lus/{}?force={force}", part(path)?);
-                let done: Done = asked.client.call(Method::Delete, &at, &())?;
-                asked.tell(&done, |_| format!("removed path {path}"))
+                asked.delete(&at, || format!("removed path {path}"))
             }
         }
     }
@@ -98,15 +99,13 @@ impl Run for LuArgs {
 
 fn list(lus: &[LuInfo]) -> String {
     let row = |lu: &LuInfo| {
-        let flags = [
+        let flags = flags([
             (lu.thin, "thin"),
             (lu.removable, "removable"),
             (lu.write_protected, "write-protected"),
             (lu.command_device, "command device"),
-        ];
-        let flags: Vec<&str> =
-            flags.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
-        [lu.path.clone(), lu.ldev.clone(), or_dash(lu.name.as_deref()), flags.join(", ")]
+        ]);
+        [lu.path.clone(), lu.ldev.clone(), or_dash(lu.name.as_deref()), flags]
     };
     table(["PATH", "LDEV", "NAME", "FLAGS"], lus.iter().map(row))
 }

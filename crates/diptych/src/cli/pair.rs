@@ -1,20 +1,27 @@
 //! `diptych pair`: pairs, and the commands for them.
 
 use super::ask::YesArgs;
+use super::commanding::{HowArgs, RestoreArgs};
 use super::copying::CopyArgs;
 use super::error::CliError;
 use super::table::{facts, or_dash, table};
-use super::wait::{WaitArgs, wait};
-use super::{Asked, EXIT_CODES, Run, UnitArgs, history, part};
-use diptych::rest::Method;
+use super::wait::{self, UntilArgs};
+use super::{Asked, Run, UnitArgs, help, history, part};
 use diptych::rest::api::{CommandAnswer, NewPair, PairCommand, PairInfo};
+
+const EXAMPLES: &str = "\
+Examples:
+  diptych pair create payroll
+  diptych pair copy payroll 00:02
+  diptych pair wait payroll 00:02 --status split --timeout 10m
+  diptych pair resync payroll 00:02 --pace fast";
 
 /// Pairs: list, create, split, re-synchronize, restore, delete them.
 ///
 /// A command that meets a status in which it has nothing to do changes nothing, says so and exits with 1,
 /// so that nobody takes an old image for a new one; with --or-nothing it exits with 0.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct PairArgs {
     #[command(flatten)]
     unit: UnitArgs,
@@ -37,13 +44,23 @@ enum What {
     /// Have the secondary follow the primary again, by what differs
     Resync(CommandArgs),
     /// Give the primary the secondary's content
-    Restore(RestoreArgs),
+    Restore {
+        #[command(flatten)]
+        command: CommandArgs,
+        #[command(flatten)]
+        restore: RestoreArgs,
+    },
     /// Stop copying; changes are tracked
     Suspend(CommandArgs),
     /// Delete a pair; the volumes stay
     Delete(DeleteArgs),
     /// Wait until a pair has a status
-    Wait(WaitArgs),
+    Wait {
+        #[command(flatten)]
+        pair: PairNames,
+        #[command(flatten)]
+        until: UntilArgs,
+    },
     /// Change how a pair is copied, also while it is
     Pace {
         #[command(flatten)]
@@ -109,32 +126,7 @@ struct CommandArgs {
     pair: PairNames,
 
     #[command(flatten)]
-    copying: CopyArgs,
-
-    /// Also if hosts that use the secondary are cut off it
-    #[arg(short, long)]
-    force: bool,
-
-    /// Exit with 0 also if there was nothing to do
-    #[arg(long)]
-    or_nothing: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct RestoreArgs {
-    #[command(flatten)]
-    command: CommandArgs,
-
-    /// The volumes exchange their storage: the primary is the image at once
-    #[arg(long)]
-    quick_restore: bool,
-
-    /// The pair stays split, and the secondary is what the primary was
-    #[arg(long, requires = "quick_restore")]
-    freeze: bool,
-
-    #[command(flatten)]
-    yes: YesArgs,
+    how: HowArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -161,30 +153,22 @@ impl Run for PairArgs {
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
         match &self.what {
-            What::List => {
-                let pairs: Vec<PairInfo> = asked.get("/v1/pairs")?;
-                asked.tell(&pairs, |pairs| list(pairs))
-            }
-            What::Show(pair) => {
-                let pair: PairInfo = asked.get(&pair.path()?)?;
-                asked.tell(&pair, show_words)
-            }
+            What::List => asked.show("/v1/pairs", |pairs: &Vec<_>| list(pairs)),
+            What::Show(pair) => asked.show(&pair.path()?, show_words),
             What::Create(args) => create(asked, args),
-            What::Copy(args) => command(asked, "copy", args, PairCommand::default()),
-            What::Resync(args) => command(asked, "resync", args, PairCommand::default()),
-            What::Suspend(args) => command(asked, "suspend", args, PairCommand::default()),
-            What::Restore(RestoreArgs { command: args, quick_restore, freeze, yes }) => {
+            What::Copy(args) => command(asked, "copy", args, &args.how.command()),
+            What::Resync(args) => command(asked, "resync", args, &args.how.command()),
+            What::Suspend(args) => command(asked, "suspend", args, &args.how.command()),
+            What::Restore { command: args, restore } => {
                 let PairNames { primary, secondary } = &args.pair;
-                yes.ask(&format!("give {primary} the content of {secondary}?"))?;
-                let (quick_restore, freeze) = (*quick_restore, *freeze);
-                let wanted = PairCommand { quick_restore, freeze, ..PairCommand::default() };
-                command(asked, "restore", args, wanted)
+                let question = format!("give {primary} the content of {secondary}?");
+                let wanted = restore.asked(&question, args.how.command())?;
+                command(asked, "restore", args, &wanted)
             }
             What::Delete(args) => delete(asked, args),
-            What::Wait(args) => wait(asked, args),
+            What::Wait { pair, until } => wait::pair(asked, pair, until),
             What::Pace { pair, copying } => {
-                let path = pair.path()?;
-                let pair: PairInfo = asked.client.call(Method::Patch, &path, &copying.options())?;
+                let pair: PairInfo = asked.patch(&pair.path()?, &copying.options())?;
                 asked.tell(&pair, show_words)
             }
             What::History { primary, secondary, limit } => {
@@ -195,8 +179,7 @@ impl Run for PairArgs {
                         path.push_str(&format!("&{key}={}", part(volume)?));
                     }
                 }
-                let page: history::Page = asked.get(&path)?;
-                asked.tell(&page, history::lines)
+                asked.show(&path, history::lines)
             }
         }
     }
@@ -217,11 +200,10 @@ fn command(
     asked: &Asked,
     word: &str,
     args: &CommandArgs,
-    wanted: PairCommand,
+    wanted: &PairCommand,
 ) -> Result<(), CliError> {
-    let wanted = PairCommand { options: args.copying.options(), force: args.force, ..wanted };
     let path = format!("{}/{word}", args.pair.path()?);
-    tell(asked, &asked.post(&path, &wanted)?, args.or_nothing)
+    tell(asked, &asked.post(&path, wanted)?, args.how.or_nothing)
 }
 
 fn delete(asked: &Asked, args: &DeleteArgs) -> Result<(), CliError> {

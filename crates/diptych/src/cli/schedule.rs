@@ -3,10 +3,9 @@
 use super::copying::CopyArgs;
 use super::error::CliError;
 use super::table::{or_dash, table};
-use super::{Asked, EXIT_CODES, Run, UnitArgs};
-use diptych::rest::Method;
+use super::{Asked, Run, UnitArgs, help};
 use diptych::rest::api::{
-    CopyOptions, Done, NewSchedule, PairRef, ScheduleInfo, ScheduleScope, ScheduleWhen,
+    CopyOptions, NewSchedule, PairRef, ScheduleInfo, ScheduleScope, ScheduleWhen,
 };
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ Examples:
 
 /// Schedules: images at their times, and secondaries that take turns.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct ScheduleArgs {
     #[command(flatten)]
     unit: UnitArgs,
@@ -129,10 +128,7 @@ impl Run for ScheduleArgs {
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
         match &self.what {
-            What::List => {
-                let schedules: Vec<ScheduleInfo> = asked.get("/v1/schedules")?;
-                asked.tell(&schedules, |schedules| list(schedules))
-            }
+            What::List => asked.show("/v1/schedules", |schedules: &Vec<_>| list(schedules)),
             What::Add(args) => {
                 let added: ScheduleInfo = asked.post("/v1/schedules", &args.wanted())?;
                 asked.tell(&added, |added| {
@@ -141,9 +137,7 @@ impl Run for ScheduleArgs {
                 })
             }
             What::Remove { id } => {
-                let path = format!("/v1/schedules/{id}");
-                let done: Done = asked.client.call(Method::Delete, &path, &())?;
-                asked.tell(&done, |_| format!("removed schedule {id}"))
+                asked.delete(&format!("/v1/schedules/{id}"), || format!("removed schedule {id}"))
             }
         }
     }

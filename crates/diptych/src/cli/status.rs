@@ -21,8 +21,7 @@ impl Run for StatusArgs {
     }
 
     fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        let status: StatusInfo = asked.get("/v1/status")?;
-        asked.tell(&status, words)
+        asked.show("/v1/status", words)
     }
 }
 

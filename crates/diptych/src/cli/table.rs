@@ -52,6 +52,12 @@ pub(super) fn or_dash(text: Option<&str>) -> String {
     text.unwrap_or("-").to_owned()
 }
 
+/// The words of what is so, or a dash.
+pub(super) fn flags<const N: usize>(flags: [(bool, &str); N]) -> String {
+    let words: Vec<&str> = flags.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

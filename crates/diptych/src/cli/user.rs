@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::table;
-use super::{Asked, EXIT_CODES, Run, UnitArgs, part};
+use super::{Asked, Run, UnitArgs, help, part};
 use diptych::rest::api::{ChangeUser, NewUser, UserInfo};
 use std::fs;
 use std::io::{self, Read};
@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 4 << 10;
 ///
 /// Those that diptych.toml names are listed, and not changed here.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), arg_required_else_help = true)]
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
 pub(crate) struct UserArgs {
     #[command(flatten)]
     unit: UnitArgs,

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("shapes_of_json", &[], shapes_of_json),
     ("volumes_come_and_go", &[], volumes_come_and_go),
     ("paths_of_scsi_hosts", &[], paths_of_scsi_hosts),
+    ("host_groups_and_users", &[], host_groups_and_users),
     ("groups_and_schedules", &[], groups_and_schedules),
     ("a_volume_in_use_is_not_taken_from_its_host", &["qemu-io"], a_volume_in_use),
     ("completions_of_shells", &[], completions_of_shells),
@@ -381,6 +382,47 @@ fn paths_of_scsi_hosts() {
     ");
 }
 
+/// Who may log in, and where, is kept; secrets are told by nobody.
+fn host_groups_and_users() {
+    let operator = Operator::new();
+    let made = operator.run(&["host-group", "create", "CL1-A", "--name", "db"]);
+    assert!(made.starts_with("made host group CL1-A.1: iqn."), "{made}");
+    operator.run(&["host-group", "add", "CL1-A.1", "iqn.2001-04.com.example:db1"]);
+    operator.run(&["lu", "add", "CL1-A.1:0", "00:00"]);
+    let secret = operator.array.file("secret");
+    fs::write(&secret, "twelve bytes or more\n").expect("a file");
+    let secret = secret.to_str().expect("a name");
+    let added = operator.run(&["user", "add", "db1", "--secret-file", secret]);
+    assert_eq!(added, "added user db1\n");
+    assert_eq!(operator.ran(&["user", "add", "db2", "--secret", "twelve bytes or more"]).0, 2);
+    fs::write(secret, "short").expect("a file");
+    let short = "diptych: a secret has 12 to 128 bytes\n";
+    operator.refused(&["user", "change", "db1", "--secret-file", secret], (2, short));
+    assert_eq!(operator.served.stop(), 0);
+    let served = operator.array.serve();
+    let operator = Operator { array: operator.array, served };
+    insta::assert_snapshot!(operator.run(&["host-group", "list"]), @r"
+    GROUP    NAME     LUNS  SESSIONS  ADMITS
+    CL1-A    default     4         0  everybody
+    CL1-A.1  db          1         0  iqn.2001-04.com.example:db1
+    CL1-B    default     0         0  everybody
+    CL2-A    default     0         0  everybody
+    CL2-B    default     0         0  everybody
+    ");
+    insta::assert_snapshot!(operator.run(&["user", "list"]), @r"
+    USER  KEPT IN
+    db1   the unit
+    ");
+    let last = "diptych: this is the last user: without one, everybody may log in without a proof\n  \
+                what to do: add another first, or force it\n";
+    operator.refused(&["user", "remove", "db1"], (1, last));
+    operator.run(&["user", "remove", "db1", "--force"]);
+    operator.run(&["host-group", "delete", "CL1-A.1"]);
+    let none = "diptych: there is no host group CL1-A.1\n  \
+                what to do: diptych host-group list tells the host groups\n";
+    operator.refused(&["host-group", "delete", "CL1-A.1"], (1, none));
+}
+
 fn groups_and_schedules() {
     let operator = Operator::new();
     for (primary, secondary) in [("00:00", "00:02"), ("00:01", "00:03")] {
@@ -399,7 +441,12 @@ fn groups_and_schedules() {
         &["group", "copy", "both"],
         (1, "diptych: nothing to do: copy of group both: 00:00 -> 00:02 is paired and copied\n"),
     );
+    let wait = |status: &str| {
+        operator.run(&["group", "wait", "both", "--status", status, "--timeout", "1m"])
+    };
+    assert_eq!(wait("split").lines().count(), 3);
     operator.run(&["group", "resync", "both"]);
+    wait("duplex");
     operator.run(&["group", "suspend", "both"]);
 
     let add = ["schedule", "add", "--at", "2199-01-01T00:00:00Z", "--group", "both"];

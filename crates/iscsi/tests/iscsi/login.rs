@@ -3,7 +3,7 @@
 use crate::client::{Client, FINAL, IMMEDIATE, LOGIN_RESPONSE, LOGOUT, LOGOUT_RESPONSE, NO_TAG};
 use crate::client::{Pdu, TEXT, TEXT_RESPONSE};
 use crate::rig::{ADMITTED, Rig, name};
-use diptych_iscsi::{Credentials, IscsiSettings, Portal, Secret};
+use diptych_iscsi::{Credentials, IscsiSettings, Portal, Secret, Users};
 use diptych_rt::net::NetLimits;
 use diptych_sync::Arc;
 use sha2::{Digest, Sha256};
@@ -126,32 +126,74 @@ fn response(id: u8, secret: &str, challenge: &[u8]) -> String {
     hex(&Sha256::digest([&[id], secret.as_bytes(), challenge].concat()))
 }
 
+/// Says who it is; then the proof of a user who knows this secret, and what is answered to it.
+fn prove(rig: &Rig, user: &str, secret: &str, ours: &str) -> (Client, Pdu) {
+    let mut client = Client::new(rig.port);
+    let hello = format!("InitiatorName=iqn.host TargetName={} AuthMethod=CHAP", name("CL1-A"));
+    assert_eq!(client.say(0x00, &hello).text()["AuthMethod"], "CHAP");
+    let asked = client.say(0x00, "CHAP_A=7").text();
+    let digits = asked["CHAP_C"].strip_prefix("0x").unwrap();
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let challenge: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+    let proof = response(asked["CHAP_I"].parse().unwrap(), secret, &challenge);
+    let answer = client.say(0x81, &format!("CHAP_N={user} CHAP_R={proof} {ours}"));
+    (client, answer)
+}
+
 #[test]
 fn both_sides_prove_themselves() {
     let rig = with_users();
-    for (secret, is_right) in [("secret secret", true), ("no secret at all", false)] {
-        let mut client = Client::new(rig.port);
-        let hello = format!("InitiatorName=iqn.host TargetName={} AuthMethod=CHAP", name("CL1-A"));
-        assert_eq!(client.say(0x00, &hello).text()["AuthMethod"], "CHAP");
-        let asked = client.say(0x00, "CHAP_A=7").text();
-        let digits = asked["CHAP_C"].strip_prefix("0x").unwrap();
-        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-        let challenge: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
-        let proof = response(asked["CHAP_I"].parse().unwrap(), secret, &challenge);
-        let ours = "CHAP_I=9 CHAP_C=0x00112233445566778899aabbccddeeff";
-        let answer = client.say(0x81, &format!("CHAP_N=host CHAP_R={proof} {ours}"));
-        if !is_right {
-            assert_eq!(answer.header[36..38], [2, 1]);
-            assert!(client.is_closed());
-            continue;
-        }
-        let challenge: Vec<u8> = (0..16).map(|no| no * 0x11).collect();
-        let text = answer.text();
-        assert_eq!(text["CHAP_N"], "array");
-        assert_eq!(text["CHAP_R"], response(9, "another secret", &challenge));
-        assert_eq!(client.say(0x87, "HeaderDigest=None").header[1], 0x87);
-        assert!(client.is_ready(0));
-    }
+    let ours = "CHAP_I=9 CHAP_C=0x00112233445566778899aabbccddeeff";
+    let (mut wrong, answer) = prove(&rig, "host", "no secret at all", ours);
+    assert_eq!(answer.header[36..38], [2, 1]);
+    assert!(wrong.is_closed());
+    let (mut client, answer) = prove(&rig, "host", "secret secret", ours);
+    let challenge: Vec<u8> = (0..16).map(|no| no * 0x11).collect();
+    let text = answer.text();
+    assert_eq!(text["CHAP_N"], "array");
+    assert_eq!(text["CHAP_R"], response(9, "another secret", &challenge));
+    assert_eq!(client.say(0x87, "HeaderDigest=None").header[1], 0x87);
+    assert!(client.is_ready(0));
+}
+
+#[test]
+fn users_come_and_go_while_hosts_do() {
+    let users = Arc::new(Users::default());
+    let settings = IscsiSettings { users: users.clone(), ..IscsiSettings::default() };
+    let rig = Rig::with(NetLimits::default(), settings);
+    let mut before = Client::logged_in(rig.port, 1);
+    let secret = |text: &str| Secret::new(text).unwrap();
+    assert!(users.restore(&users.with("new", secret("a new secret")).unwrap()));
+    // Who is in stays, and nobody else gets in without a proof.
+    assert!(before.is_ready(0));
+    let hello = format!("InitiatorName=iqn.host TargetName={}", name("CL1-A"));
+    assert_eq!(Client::new(rig.port).say(0x87, &hello).header[36..38], [2, 1]);
+    let status = |text| prove(&rig, "new", text, "").1.header[36..38].to_vec();
+    assert_eq!(status("a new secret"), [0, 0]);
+    assert!(users.restore(&users.with("new", secret("another secret")).unwrap()));
+    assert_eq!((status("a new secret"), status("another secret")), (vec![2, 1], vec![0, 0]));
+    assert!(users.restore(&users.without("new", true).unwrap()));
+    assert_eq!(Client::new(rig.port).say(0x87, &hello).header[36..38], [0, 0]);
+}
+
+#[test]
+fn who_is_not_admitted_any_more_is_logged_out() {
+    let rig = Rig::new();
+    let mut client = Client::logged_in(rig.port, 1);
+    assert!(client.is_ready(0));
+    let target = "CL1-A".parse().unwrap();
+    assert_eq!(rig.target.sessions()[&target], 1);
+    let change = |name: &str| {
+        let name = name.parse().unwrap();
+        rig.target.change_lu_map(|map| map.admit(target, name)).unwrap();
+    };
+    change("iqn.host");
+    assert!(client.is_ready(0));
+    rig.target.change_lu_map(|map| map.dismiss(target, &"iqn.host".parse().unwrap())).unwrap();
+    change(ADMITTED);
+    client.command(1, FINAL, 0, 0, &[0; 6]);
+    assert!(client.is_closed());
+    assert_eq!(rig.target.sessions()[&target], 0);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Consistency groups, and the commands for them.
 
-use super::Asked;
 use super::pairs::{check_hosts, code_of, options, shown_as, text_of};
+use super::{Asked, Query};
 use crate::api::{Done, GroupAnswer, GroupInfo, GroupMember, PairCommand, PairRef};
 use crate::management::{App, answer};
 use crate::problem::Failure;
+use crate::waits::{WaitFor, until};
 use axum::Json;
 use axum::extract::{Path, State};
 use diptych_cha::{GroupCommand, GroupName, GroupOutcome, HostOp, HostReply, Who};
@@ -47,8 +48,20 @@ pub(super) async fn list(State(app): State<App>) -> Answer<Vec<GroupInfo>> {
     .await
 }
 
-pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<GroupInfo> {
-    answer(&app, move |app| info(app, &name.parse()?)).await
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(wait): Query<WaitFor>,
+) -> Answer<GroupInfo> {
+    let look = move |app: &App| info(app, &name.parse()?);
+    let over = wait.clone();
+    let is_over = move |group: &GroupInfo| {
+        let mut statuses = group.pairs.iter().map(|member| member.status.as_str());
+        // One that is waited for in vain ends it for all.
+        statuses.clone().any(|status| over.is_in_vain(status))
+            || statuses.all(|status| over.is_over(status))
+    };
+    until(&app, wait, look, is_over).await.map(Json)
 }
 
 pub(super) async fn define(

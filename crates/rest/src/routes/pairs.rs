@@ -1,11 +1,12 @@
 //! Pairs, and the commands for them.
 
-use super::Asked;
 use super::ldevs::not_in_use;
+use super::{Asked, Query};
 use crate::api::{CommandAnswer, CopyOptions, NewPair, PairCommand, PairInfo};
 use crate::management::{App, answer};
 use crate::names::Names;
 use crate::problem::Failure;
+use crate::waits::{WaitFor, until};
 use axum::Json;
 use axum::extract::{Path, State};
 use diptych_cha::{Command, CommandCode, CreateAuto, HostOp, HostReply, Outcome, Who};
@@ -78,8 +79,11 @@ fn one(app: &App, primary: LdevId, secondary: LdevId) -> Result<PairInfo, Failur
 pub(super) async fn show(
     State(app): State<App>,
     Path((primary, secondary)): Path<(String, String)>,
+    Query(wait): Query<WaitFor>,
 ) -> Answer<PairInfo> {
-    answer(&app, move |app| one(app, app.ldev(&primary)?, app.ldev(&secondary)?)).await
+    let look = move |app: &App| one(app, app.ldev(&primary)?, app.ldev(&secondary)?);
+    let over = wait.clone();
+    until(&app, wait, look, move |pair| over.is_over(&pair.status)).await.map(Json)
 }
 
 /// The options asked for; what is left out is as it was.
