@@ -23,15 +23,8 @@ mod user;
 mod wait;
 
 pub(crate) use completions::{CompletionsArgs, write_completions};
-pub(crate) use group::GroupArgs;
-pub(crate) use host_group::HostGroupArgs;
 pub(crate) use inband::{InbandArgs, run as run_inband};
-pub(crate) use ldev::LdevArgs;
-pub(crate) use lu::LuArgs;
-pub(crate) use pair::PairArgs;
-pub(crate) use schedule::ScheduleArgs;
 pub(crate) use status::StatusArgs;
-pub(crate) use user::UserArgs;
 
 use crate::serve::control_socket;
 use diptych::rest::{Client, Endpoint, Method};
@@ -128,6 +121,40 @@ pub(crate) trait Run {
     /// Carries it out.
     fn run(&self, asked: &Asked) -> Result<(), CliError>;
 }
+
+// Without words of help: those of the commands under the noun are told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct On<C: clap::Subcommand> {
+    #[command(flatten)]
+    unit: UnitArgs,
+
+    #[command(subcommand)]
+    what: C,
+}
+
+/// One of the commands under a noun.
+pub(crate) trait Act {
+    /// Carries it out.
+    fn act(&self, asked: &Asked) -> Result<(), CliError>;
+}
+
+impl<C: clap::Subcommand + Act> Run for On<C> {
+    fn unit(&self) -> &UnitArgs {
+        &self.unit
+    }
+
+    fn run(&self, asked: &Asked) -> Result<(), CliError> {
+        self.what.act(asked)
+    }
+}
+
+pub(crate) type GroupArgs = On<group::What>;
+pub(crate) type HostGroupArgs = On<host_group::What>;
+pub(crate) type LdevArgs = On<ldev::What>;
+pub(crate) type LuArgs = On<lu::What>;
+pub(crate) type PairArgs = On<pair::What>;
+pub(crate) type ScheduleArgs = On<schedule::What>;
+pub(crate) type UserArgs = On<user::What>;
 
 /// Carries out a command, tells what went wrong, and says with which code to exit.
 pub(crate) fn run(command: &dyn Run) -> ExitCode {

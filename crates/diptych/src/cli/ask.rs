@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 /// Whether to ask.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct YesArgs {
+pub(crate) struct YesArgs {
     /// Do not ask; nobody is asked where stdin is no terminal
     #[arg(short, long)]
     yes: bool,

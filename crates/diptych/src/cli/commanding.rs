@@ -7,7 +7,7 @@ use diptych::rest::api::PairCommand;
 
 /// How a command is carried out.
 #[derive(Debug, clap::Args)]
-pub(super) struct HowArgs {
+pub(crate) struct HowArgs {
     #[command(flatten)]
     copying: CopyArgs,
 
@@ -29,7 +29,7 @@ impl HowArgs {
 
 /// How a primary gets its secondary's content.
 #[derive(Debug, clap::Args)]
-pub(super) struct RestoreArgs {
+pub(crate) struct RestoreArgs {
     /// The volumes exchange their storage: a primary is the image at once
     #[arg(long)]
     quick_restore: bool,

@@ -5,7 +5,7 @@ use diptych::shared::{Pace, PaceLimit, PairOptions};
 
 /// How a pair is to be copied; what is not said stays as it is.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct CopyArgs {
+pub(crate) struct CopyArgs {
     /// slow, medium, fast, or 1 to 15 tracks an elemental copy
     #[arg(long, value_name = "PACE")]
     pace: Option<Pace>,

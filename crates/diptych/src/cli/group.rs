@@ -4,7 +4,7 @@ use super::commanding::{HowArgs, RestoreArgs};
 use super::error::CliError;
 use super::table::table;
 use super::wait::{self, UntilArgs};
-use super::{Asked, Run, UnitArgs, help, part};
+use super::{Act, Asked, help, part};
 use diptych::rest::api::{GroupAnswer, GroupInfo, PairCommand, PairRef};
 use std::time::Duration;
 
@@ -15,18 +15,9 @@ Examples:
   diptych group wait both --status split --timeout 10m";
 
 /// Consistency groups: one command for several pairs at one instant, all or none.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct GroupArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List groups and their pairs
     List,
     /// Make a group, or give it other pairs
@@ -66,7 +57,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct CommandArgs {
+pub(crate) struct CommandArgs {
     /// The group
     name: String,
 
@@ -83,13 +74,9 @@ fn pair(text: &str) -> Result<PairRef, &'static str> {
     Ok(PairRef { primary: primary.to_owned(), secondary: secondary.to_owned() })
 }
 
-impl Run for GroupArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/groups", |groups: &Vec<_>| list(groups)),
             What::Define { name, pairs } => {
                 let group: GroupInfo = asked.put(&path(name)?, pairs)?;

@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::table;
-use super::{Asked, Run, UnitArgs, help, part};
+use super::{Act, Asked, help, part};
 use diptych::rest::api::{Admit, ChangeHostGroup, HostGroupInfo, NewHostGroup};
 
 const EXAMPLES: &str = "\
@@ -16,18 +16,9 @@ Examples:
 ///
 /// The first group of a port is called as the port, the others have a number behind it: CL1-A, CL1-A.1. A
 /// group that names nobody admits everybody.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct HostGroupArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List host groups, who may log in to them, and who has
     List,
     /// Make a group without LUNs, which admits everybody
@@ -67,7 +58,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct Lost {
+pub(crate) struct Lost {
     /// The group, as CL1-A.2
     group: String,
 
@@ -79,13 +70,9 @@ struct Lost {
     yes: YesArgs,
 }
 
-impl Run for HostGroupArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/host-groups", |groups: &Vec<_>| list(groups)),
             What::Create { port, name } => {
                 let (port, name) = (port.clone(), name.clone());

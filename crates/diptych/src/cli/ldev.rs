@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::{facts, flags, or_dash, table};
-use super::{Asked, Run, UnitArgs, help, part, transfer};
+use super::{Act, Asked, help, part, transfer};
 use crate::size::parse_size;
 use diptych::format::{Emulation, LdevId};
 use diptych::rest::api::{ChangeVolume, Force, NewVolume, VolumeInfo};
@@ -18,18 +18,9 @@ Examples:
   diptych ldev export payroll - | zstd > disk.img.zst";
 
 /// Volumes: list, make, change, remove them, and move their contents.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct LdevArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List volumes
     List,
     /// Show one volume
@@ -84,13 +75,13 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct Named {
+pub(crate) struct Named {
     /// The volume, as 00:1A or by its name
     ldev: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct Lost {
+pub(crate) struct Lost {
     /// The volume, as 00:1A or by its name
     ldev: String,
 
@@ -103,7 +94,7 @@ struct Lost {
 }
 
 #[derive(Debug, clap::Args)]
-struct CreateArgs {
+pub(crate) struct CreateArgs {
     /// Its number, as 00:1A; without it, the lowest that is free
     ldev: Option<LdevId>,
 
@@ -128,13 +119,9 @@ struct CreateArgs {
     reserved: bool,
 }
 
-impl Run for LdevArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/ldevs", |volumes: &Vec<_>| list(volumes)),
             What::Show(Named { ldev }) => asked.show(&path(ldev)?, show),
             What::Create(args) => create(asked, args),

@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::{flags, or_dash, table};
-use super::{Asked, Run, UnitArgs, help, part};
+use super::{Act, Asked, help, part};
 use diptych::rest::api::{LuInfo, NewLu};
 
 const EXAMPLES: &str = "\
@@ -15,18 +15,9 @@ Examples:
 /// Logical units: paths by which SCSI hosts reach volumes.
 ///
 /// A path is a port, its host group if it is not the first, and a LUN: CL1-A:3, CL1-A.2:0.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct LuArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List paths
     List,
     /// Add a path to a volume
@@ -44,7 +35,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct AddArgs {
+pub(crate) struct AddArgs {
     /// The path, as CL1-A:3
     path: String,
 
@@ -68,13 +59,9 @@ struct AddArgs {
     command_device: Option<bool>,
 }
 
-impl Run for LuArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/lus", |lus: &Vec<_>| list(lus)),
             What::Add(args) => {
                 let wanted = NewLu {

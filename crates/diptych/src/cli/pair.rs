@@ -6,7 +6,7 @@ use super::copying::CopyArgs;
 use super::error::CliError;
 use super::table::{facts, or_dash, table};
 use super::wait::{self, UntilArgs};
-use super::{Asked, Run, UnitArgs, help, history, part};
+use super::{Act, Asked, help, history, part};
 use diptych::rest::api::{CommandAnswer, NewPair, PairCommand, PairInfo};
 
 const EXAMPLES: &str = "\
@@ -20,18 +20,9 @@ Examples:
 ///
 /// A command that meets a status in which it has nothing to do changes nothing, says so and exits with 1,
 /// so that nobody takes an old image for a new one; with --or-nothing it exits with 0.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct PairArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List pairs
     List,
     /// Show one pair
@@ -82,7 +73,7 @@ enum What {
 
 /// A pair by its volumes.
 #[derive(Debug, clap::Args)]
-pub(super) struct PairNames {
+pub(crate) struct PairNames {
     /// The primary volume, as 00:1A or by its name
     pub(super) primary: String,
 
@@ -97,7 +88,7 @@ impl PairNames {
 }
 
 #[derive(Debug, clap::Args)]
-struct CreateArgs {
+pub(crate) struct CreateArgs {
     /// The primary volume, as 00:1A or by its name
     primary: String,
 
@@ -121,7 +112,7 @@ struct CreateArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct CommandArgs {
+pub(crate) struct CommandArgs {
     #[command(flatten)]
     pair: PairNames,
 
@@ -130,7 +121,7 @@ struct CommandArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     #[command(flatten)]
     pair: PairNames,
 
@@ -146,13 +137,9 @@ struct DeleteArgs {
     yes: YesArgs,
 }
 
-impl Run for PairArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/pairs", |pairs: &Vec<_>| list(pairs)),
             What::Show(pair) => asked.show(&pair.path()?, show_words),
             What::Create(args) => create(asked, args),

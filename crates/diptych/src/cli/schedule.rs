@@ -3,7 +3,7 @@
 use super::copying::CopyArgs;
 use super::error::CliError;
 use super::table::{or_dash, table};
-use super::{Asked, Run, UnitArgs, help};
+use super::{Act, Asked, help};
 use diptych::rest::api::{
     CopyOptions, NewSchedule, PairRef, ScheduleInfo, ScheduleScope, ScheduleWhen,
 };
@@ -16,18 +16,9 @@ Examples:
   diptych schedule add --at 2030-02-01T02:00:00Z --group payroll";
 
 /// Schedules: images at their times, and secondaries that take turns.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct ScheduleArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List schedules
     List,
     /// Add a schedule
@@ -41,7 +32,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-struct AddArgs {
+pub(crate) struct AddArgs {
     #[command(flatten)]
     scope: ScopeArgs,
 
@@ -58,7 +49,7 @@ struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct ScopeArgs {
+pub(crate) struct ScopeArgs {
     /// A pair
     #[arg(long, num_args = 2, value_names = ["PRIMARY", "SECONDARY"])]
     pair: Option<Vec<String>>,
@@ -74,7 +65,7 @@ struct ScopeArgs {
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct WhenArgs {
+pub(crate) struct WhenArgs {
     /// Once, as 2030-02-01T02:00:00Z
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -121,13 +112,9 @@ impl AddArgs {
     }
 }
 
-impl Run for ScheduleArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/schedules", |schedules: &Vec<_>| list(schedules)),
             What::Add(args) => {
                 let added: ScheduleInfo = asked.post("/v1/schedules", &args.wanted())?;

@@ -3,7 +3,7 @@
 use super::ask::YesArgs;
 use super::error::CliError;
 use super::table::table;
-use super::{Asked, Run, UnitArgs, help, part};
+use super::{Act, Asked, help, part};
 use diptych::rest::api::{ChangeUser, NewUser, UserInfo};
 use std::fs;
 use std::io::{self, Read};
@@ -20,18 +20,9 @@ const FILE_BYTES_MAX: u64 = 4 << 10;
 /// Users: who may log in over iSCSI, by CHAP. Without any, everybody may.
 ///
 /// Those that diptych.toml names are listed, and not changed here.
-#[derive(Debug, clap::Args)]
-#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
-pub(crate) struct UserArgs {
-    #[command(flatten)]
-    unit: UnitArgs,
-
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum What {
+#[command(after_help = help(EXAMPLES), arg_required_else_help = true)]
+pub(crate) enum What {
     /// List users
     List,
     /// Add a user; with the first one, nobody logs in without a proof any more
@@ -51,7 +42,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct SecretArgs {
+pub(crate) struct SecretArgs {
     /// The name
     name: String,
 
@@ -75,13 +66,9 @@ impl SecretArgs {
     }
 }
 
-impl Run for UserArgs {
-    fn unit(&self) -> &UnitArgs {
-        &self.unit
-    }
-
-    fn run(&self, asked: &Asked) -> Result<(), CliError> {
-        match &self.what {
+impl Act for What {
+    fn act(&self, asked: &Asked) -> Result<(), CliError> {
+        match self {
             What::List => asked.show("/v1/users", |users: &Vec<_>| list(users)),
             What::Add(args) => {
                 let wanted = NewUser { name: args.name.clone(), secret: args.secret()? };

@@ -22,7 +22,7 @@ const BAR: &str = "{wide_bar} {pos} of {len} {msg}";
 
 /// What is waited for.
 #[derive(Debug, clap::Args)]
-pub(super) struct UntilArgs {
+pub(crate) struct UntilArgs {
     /// The status: duplex, split, suspend, idle, pending, re-sync, sp-pending, resync-reverse, or simplex
     /// for no pair
     #[arg(long, value_name = "STATUS", default_value = "split", value_parser = status)]
