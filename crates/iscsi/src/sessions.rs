@@ -1,6 +1,7 @@
 //! All sessions: their TSIHs, and that one initiator port has one session at a target.
 //!
-//! Invariant: a session that takes the place of another begins when nothing of the other is under way.
+//! Invariants: a session that takes the place of another begins when nothing of the other is under way. A host
+//! that has closed its connection and logs in anew, as whatever port, finds free what its session held.
 
 use crate::error::LoginRefused;
 use diptych_cha::TargetId;
@@ -39,6 +40,14 @@ impl State {
         sessions.find(|(other, _)| other.as_ref() == Some(who)).map(|(_, ender)| ender)
     }
 
+    /// Sessions of the initiator there, whatever their ports.
+    fn of_initiator(&self, who: &Who) -> Vec<(u16, Ender)> {
+        let is_of = |other: &Who| other.target == who.target && other.port.name == who.port.name;
+        let sessions = self.by_tsih.iter();
+        let sessions = sessions.filter(|(_, (other, _))| other.as_ref().is_some_and(is_of));
+        sessions.map(|(tsih, (_, ender))| (*tsih, ender.clone())).collect()
+    }
+
     fn free_tsih(&mut self) -> u16 {
         loop {
             self.last_tsih = self.last_tsih.checked_add(1).unwrap_or(1);
@@ -59,6 +68,9 @@ impl Sessions {
         patience: Duration,
     ) -> Result<Place, LoginRefused> {
         let until = Instant::now() + patience;
+        if let Some(who) = &who {
+            self.wait_for_left(who, until);
+        }
         let mut state = self.state.lock();
         while let Some(before) = who.as_ref().and_then(|who| state.find(who)).cloned() {
             drop(state);
@@ -76,6 +88,21 @@ impl Sessions {
         let tsih = state.free_tsih();
         state.by_tsih.insert(tsih, (who, ender));
         Ok(Place { sessions: self.clone(), tsih })
+    }
+
+    /// Waits for the end of those sessions of an initiator whose connection it has closed. If that takes too
+    /// long, the new one is no worse off than beside one that goes on.
+    fn wait_for_left(&self, who: &Who, until: Instant) {
+        let sessions = self.state.lock().of_initiator(who);
+        let left: Vec<u16> = sessions
+            .into_iter()
+            .filter_map(|(tsih, ender)| ender.is_left().then_some(tsih))
+            .collect();
+        let mut state = self.state.lock();
+        while left.iter().any(|tsih| state.by_tsih.contains_key(tsih)) {
+            let Some(time) = until.checked_duration_since(Instant::now()) else { return };
+            state = self.fewer.wait_for(state, time);
+        }
     }
 
     /// Whether there is a session of this TSIH and ISID.

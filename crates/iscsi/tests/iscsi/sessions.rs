@@ -28,6 +28,21 @@ fn a_session_takes_the_place_of_the_one_before() {
     assert!(other.is_ready(0));
 }
 
+/// A host that has closed its connection logs in anew, as another port, while the unit is still busy with
+/// what came before the end: what the session held is free then.
+#[test]
+fn what_a_session_held_is_free_when_its_host_comes_again() {
+    let rig = Rig::new();
+    for round in 0..20 {
+        let mut client = Client::logged_in(rig.port, round);
+        assert!(client.is_ready(0));
+        client.command(1, FINAL, 0, 0, &[0x16, 0, 0, 0, 0, 0]);
+        assert_eq!(client.receive().header[3], 0, "reserved in round {round}");
+        // VERIFY of 32 MiB: there is enough to do, and nothing to send.
+        client.command(2, FINAL, 0, 0, &[0x2F, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0]);
+    }
+}
+
 #[test]
 fn a_second_connection_of_a_session_is_refused() {
     let rig = Rig::new();

@@ -394,6 +394,11 @@ impl Ender {
     pub fn end(&self) {
         self.outbox.end();
     }
+
+    /// Whether the peer has ended it, though its own thread may not know yet.
+    pub fn is_left(&self) -> bool {
+        self.outbox.wire().is_left()
+    }
 }
 
 impl fmt::Debug for Ender {

@@ -4,6 +4,7 @@ use super::{Address, NetError, NetLimits, Wire};
 use diptych_sync::atomic::{AtomicBool, Ordering};
 use diptych_sync::thread;
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
@@ -169,6 +170,13 @@ impl Wire for Socket {
 
     fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         Ok(sockopt::set_socket_timeout(&self.fd, Timeout::Recv, patience)?)
+    }
+
+    fn is_left(&self) -> bool {
+        let mut asked = [PollFd::new(&self.fd, PollFlags::RDHUP)];
+        // Of a reset, and of an error, it tells unasked.
+        let told = poll(&mut asked, Some(&Timespec::default()));
+        told.is_ok_and(|count| count > 0)
     }
 
     fn end(&self, receiving: bool, sending: bool) {

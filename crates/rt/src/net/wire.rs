@@ -32,6 +32,11 @@ pub trait Wire: Send + Sync {
     /// If the socket does not take it.
     fn set_patience(&self, patience: Option<Duration>) -> io::Result<()>;
 
+    /// Whether the peer has ended it: nothing comes any more but what came before. Never waits.
+    fn is_left(&self) -> bool {
+        false
+    }
+
     /// From here on everything is encrypted.
     ///
     /// # Errors
