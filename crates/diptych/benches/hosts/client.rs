@@ -1,6 +1,7 @@
 //! The clients, and what they say.
 
-use super::server::VOLUME_BYTES;
+use super::server::{VOLUME_BYTES, scratch};
+use std::env;
 use std::fmt;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -74,10 +75,10 @@ impl Length {
     /// Of a turn: a second or two, and writes stay within what the log takes without a checkpoint.
     pub(crate) fn of(load: Load) -> Self {
         Self::Requests(match (load.is_random(), load.writes, load.depth) {
-            (true, true, 1) => 40_000,
-            (true, false, 1) => 60_000,
+            (true, true, 1) => 30_000,
+            (true, false, 1) => 30_000,
             (true, true, _) => 100_000,
-            (true, false, _) => 300_000,
+            (true, false, _) => 150_000,
             // 256 MiB: a sixteenth of the log.
             (false, true, _) => 2_048,
             (false, false, _) => 20_000,
@@ -99,7 +100,7 @@ impl Client {
     /// What is not there, and where it is to be had.
     pub(crate) fn missing(self) -> Option<&'static str> {
         let has = |tool: &str, args: &[&str], word: &str| {
-            let said = Command::new(tool).args(args).stdin(Stdio::null()).output();
+            let said = command(tool).args(args).stdin(Stdio::null()).output();
             said.is_ok_and(|said| {
                 let text = [said.stdout, said.stderr].concat();
                 String::from_utf8_lossy(&text).split_whitespace().any(|one| one == word)
@@ -176,7 +177,7 @@ pub(crate) fn fio(uri: &str, load: Load, requests: u64, more: &[String]) -> FioS
 }
 
 fn qemu_img(uri: &str, load: Load, requests: u64) -> Figure {
-    let mut command = Command::new("qemu-img");
+    let mut command = command("qemu-img");
     command.args(["bench", "-f", "raw", "-t", "none"]);
     command.arg("-c").arg(requests.to_string()).arg("-d").arg(load.depth.to_string());
     command.arg("-s").arg(load.bytes.to_string());
@@ -199,6 +200,16 @@ fn qemu_img(uri: &str, load: Load, requests: u64) -> Figure {
         client_us: cpu_s * 1e6 / requests as f64,
         client_percent: cpu_s * 100.0 / wall_s,
     }
+}
+
+/// A program; qemu with the drivers that `cargo xtask test --install` has put beside the build.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let modules = scratch().with_file_name("tools").join("qemu-modules");
+    if modules.exists() && env::var_os("QEMU_MODULE_DIR").is_none() {
+        command.env("QEMU_MODULE_DIR", modules);
+    }
+    command
 }
 
 /// CPU time of the processes that this one has waited for.
