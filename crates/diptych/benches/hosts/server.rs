@@ -175,7 +175,7 @@ impl Servers {
         }
     }
 
-    /// Everything is on ours drives.
+    /// Waits until everything is on the unit's drives.
     pub(crate) fn settle(&self) {
         self.unit.settle();
     }
